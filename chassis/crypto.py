@@ -1,0 +1,83 @@
+"""Sealing small secrets at rest: AES-256-GCM under a rotatable list of keys, and HKDF."""
+
+import base64
+import binascii
+import hashlib
+import os
+from collections.abc import Sequence
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+KEY_BYTES = 32
+_NONCE_BYTES = 12
+_KEY_ID_CHARACTERS = 8
+
+
+class SealBrokenError(ValueError):
+    """The box was made under an unknown key, for another purpose, or was changed."""
+
+
+def b64encode(data: bytes) -> str:
+    """Encode as unpadded base64url (RFC 4648 §5)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def b64decode(text: str) -> bytes:
+    """Decode unpadded base64url. Raises ValueError for anything that is not canonical."""
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, UnicodeEncodeError):
+        raise ValueError("not base64url") from None
+    if b64encode(data) != text:
+        raise ValueError("not canonical base64url")
+    return data
+
+
+def parse_keys(text: str, *, at_least: int = KEY_BYTES) -> tuple[bytes, ...]:
+    """Read a comma separated list of base64url keys of *at_least* bytes each.
+
+    Raises ValueError when the list is empty or a key is short or badly encoded.
+    """
+    keys = tuple(b64decode(part.strip().rstrip("=")) for part in text.split(",") if part.strip())
+    if not keys:
+        raise ValueError("needs at least one key")
+    if any(len(key) < at_least for key in keys):
+        raise ValueError(f"each key needs at least {at_least} bytes (base64url)")
+    return keys
+
+
+def derive(
+    key: bytes, purpose: str, *, length: int = KEY_BYTES, salt: bytes | None = None
+) -> bytes:
+    """Derive a key for one *purpose* (HKDF-SHA256, RFC 5869)."""
+    return HKDF(algorithm=SHA256(), length=length, salt=salt, info=purpose.encode()).derive(key)
+
+
+def seal(keys: Sequence[bytes], plaintext: bytes, *, context: str) -> str:
+    """Encrypt under the first key; the box opens only with the same *context*.
+
+    The box reads `<key id>.<base64url of nonce and ciphertext>`.
+    """
+    nonce = os.urandom(_NONCE_BYTES)
+    box = AESGCM(keys[0]).encrypt(nonce, plaintext, context.encode())
+    return f"{_key_id(keys[0])}.{b64encode(nonce + box)}"
+
+
+def unseal(keys: Sequence[bytes], box: str, *, context: str) -> bytes:
+    """Open a box under whichever key made it. Raises SealBrokenError."""
+    key_id, _, encoded = box.partition(".")
+    key = next((key for key in keys if _key_id(key) == key_id), None)
+    if key is None:
+        raise SealBrokenError("unknown key")
+    try:
+        raw = b64decode(encoded)
+        return AESGCM(key).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], context.encode())
+    except (InvalidTag, ValueError):
+        raise SealBrokenError("changed or made for another purpose") from None
+
+
+def _key_id(key: bytes) -> str:
+    return hashlib.sha256(b"gatehouse key id" + key).hexdigest()[:_KEY_ID_CHARACTERS]

@@ -1,0 +1,150 @@
+"""PostgreSQL as every service uses it: one pool, one kind of transaction, one error when away."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from chassis.errors import Unavailable
+
+NAMING_CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+# Classes of SQLSTATE that say "not now" rather than "you are wrong": connection exceptions,
+# insufficient resources, operator intervention (shutdown, crash recovery).
+_AWAY_SQLSTATES = ("08", "53", "57")
+
+
+class DatabaseUnavailable(Unavailable):
+    """PostgreSQL cannot be reached, is shutting down, or has no connection to spare."""
+
+    code = "database_unavailable"
+    title = "The service cannot reach its database right now."
+
+
+def metadata() -> sa.MetaData:
+    """Return an empty MetaData with the project's constraint names."""
+    return sa.MetaData(naming_convention=NAMING_CONVENTION)
+
+
+class Transaction:
+    """One open transaction: executes statements, and remembers what to do once it is committed.
+
+    It cannot commit: only the `async with database.transaction()` that opened it does.
+    """
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self._after_commit: list[Callable[[], None]] = []
+
+    async def execute(
+        self, statement: sa.Executable, parameters: Any = None
+    ) -> sa.CursorResult[Any]:
+        """Run one statement and return its buffered result."""
+        return await self._connection.execute(statement, parameters)
+
+    async def scalar(self, statement: sa.Executable, parameters: Any = None) -> Any:
+        """Run one statement and return the first column of its first row, or None."""
+        return await self._connection.scalar(statement, parameters)
+
+    async def driver(self) -> asyncpg.Connection:
+        """Return the asyncpg connection inside this transaction, for hot statements."""
+        raw = await self._connection.get_raw_connection()
+        # SQLAlchemy opens the transaction lazily on its first own statement.
+        await self._connection.exec_driver_sql("SELECT 1")
+        return raw.driver_connection
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Call *action* (quick, not raising) once the transaction is committed."""
+        self._after_commit.append(action)
+
+    def committed(self) -> None:
+        """Run what waited for the commit; called by Database alone."""
+        for action in self._after_commit:
+            action()
+
+
+class Database:
+    """A bounded pool of connections to one database.
+
+    *pool_min* connections are kept, at most *pool_max* are open; who waits longer than *timeout*
+    seconds for one, or for a statement, gets DatabaseUnavailable.
+    """
+
+    def __init__(
+        self, url: str, *, pool_min: int = 5, pool_max: int = 20, timeout: float = 5.0
+    ) -> None:
+        self._timeout = timeout
+        self._engine = _engine(url, pool_min=pool_min, pool_max=pool_max, timeout=timeout)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+    async def ping(self) -> None:
+        """Ask for one round trip. Raises DatabaseUnavailable."""
+        async with self.transaction() as tx:
+            await tx.execute(sa.text("SELECT 1"))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Open a transaction; commit when the block ends well, else roll back.
+
+        Raises DatabaseUnavailable when PostgreSQL is away at any moment up to the commit. A commit
+        whose answer is lost may have happened.
+        """
+        try:
+            async with self._engine.begin() as connection:
+                tx = Transaction(connection)
+                yield tx
+        except (DBAPIError, InterfaceError, PoolTimeoutError, OSError, asyncpg.PostgresError) as e:
+            if not is_away(e):
+                raise
+            raise DatabaseUnavailable(retry_after=1) from e
+        tx.committed()
+
+
+def is_away(error: BaseException) -> bool:
+    """Say whether *error* means that PostgreSQL is not there, rather than a wrong statement."""
+    if isinstance(error, PoolTimeoutError | OSError | asyncio.TimeoutError):
+        return True
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    original = getattr(error, "orig", None) or error
+    cause = original.__cause__ or original
+    if isinstance(cause, OSError | TimeoutError):
+        return True
+    if isinstance(cause, asyncpg.InterfaceError) and "connection" in str(cause):
+        return not isinstance(cause, asyncpg.exceptions.DataError)
+    state = getattr(cause, "sqlstate", None) or ""
+    return state.startswith(_AWAY_SQLSTATES)
+
+
+def _engine(url: str, *, pool_min: int, pool_max: int, timeout: float) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=pool_min,
+        max_overflow=max(0, pool_max - pool_min),
+        pool_timeout=timeout,
+        pool_use_lifo=True,
+        connect_args={"timeout": timeout, "command_timeout": timeout},
+    )
+    sa.event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    return engine
+
+
+def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:
+    """Replace a connection the server has closed; asyncpg knows without a round trip."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError

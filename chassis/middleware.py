@@ -1,0 +1,208 @@
+"""What wraps every request of every deployable: trace, log line, metrics, headers, last resort."""
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import uuid4
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chassis.assertions import HEADER, AssertionRequired, AssertionVerifier
+from chassis.caller import Caller
+from chassis.errors import Forbidden, Problem, ServerError
+from chassis.http import problem_response
+from chassis.logs import get_logger
+from chassis.metrics import Metrics
+from chassis.tracing import TraceContext, continue_trace
+
+SECURITY_HEADERS: Mapping[str, str] = {
+    "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+"""Added to every answer that does not set them itself."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
+_USER_AGENT_CHARACTERS = 512
+_CLIENT_ERROR = 400
+log = get_logger("chassis.access")
+
+
+@dataclass(slots=True)
+class RequestState:
+    """What the platform knows about one request while it is served."""
+
+    request_id: str
+    trace: TraceContext
+    caller: Caller | None = None
+    problem_code: str | None = None
+
+
+def state_of(scope: Scope) -> RequestState:
+    """Return the state RequestMiddleware put there."""
+    state: RequestState = scope["gatehouse"]
+    return state
+
+
+def caller_of(request: Request) -> Caller:
+    """Return on whose behalf *request* is served. Raises AssertionRequired without one."""
+    caller = state_of(request.scope).caller
+    if caller is None:
+        raise AssertionRequired
+    return caller
+
+
+async def answer(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send *problem* as the answer to the request of *scope*."""
+    state = state_of(scope)
+    state.problem_code = problem.code
+    response = problem_response(problem, request_id=state.request_id)
+    if scope["method"] == "HEAD":
+        response.body = b""
+    await response(scope, receive, send)
+
+
+class RequestMiddleware:
+    """The outermost layer: request id, trace, access log, metrics, headers, error boundary.
+
+    *trust_request_id* is for services behind the gateway: they continue its `X-Request-Id`.
+    """
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, trust_request_id: bool) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._trust_request_id = trust_request_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        state = scope["gatehouse"] = self._state(Headers(scope=scope))
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                _complete(MutableHeaders(scope=message), state)
+            await send(message)
+
+        started = time.perf_counter()
+        structlog.contextvars.bind_contextvars(
+            request_id=state.request_id, trace_id=state.trace.trace_id
+        )
+        self._metrics.in_flight.inc()
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception as error:
+            problem = error if isinstance(error, Problem) else ServerError()
+            if not isinstance(error, Problem):
+                log.exception("request.crashed", path=scope["path"])
+            if status == 0:
+                await answer(problem, scope, receive, send_with_headers)
+        finally:
+            self._metrics.in_flight.dec()
+            self._record(scope, state, status, time.perf_counter() - started)
+            structlog.contextvars.clear_contextvars()
+
+    def _state(self, headers: Headers) -> RequestState:
+        given = headers.get("x-request-id", "")
+        trusted = self._trust_request_id and _REQUEST_ID.fullmatch(given)
+        return RequestState(
+            request_id=given if trusted else uuid4().hex,
+            trace=continue_trace(headers.get("traceparent")),
+        )
+
+    def _record(self, scope: Scope, state: RequestState, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        self._metrics.requests.labels(scope["method"], route, str(status)).inc()
+        self._metrics.seconds.labels(route).observe(seconds)
+        if state.problem_code:
+            self._metrics.problems.labels(state.problem_code).inc()
+        level = log.info if status < _CLIENT_ERROR else log.warning
+        level(
+            "request.answered",
+            method=scope["method"],
+            route=route,
+            status=status,
+            milliseconds=round(seconds * 1000, 1),
+            **({"reason": state.problem_code} if state.problem_code else {}),
+        )
+
+
+class AssertionMiddleware:
+    """Lets only our own deployables in, each only where it has business (D13).
+
+    *internal* names the issuers of each path prefix; every other path is the gateway's.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        verifier: AssertionVerifier,
+        internal: Mapping[str, frozenset[str]],
+    ) -> None:
+        self._app = app
+        self._verifier = verifier
+        self._internal = dict(internal)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Verify the assertion, or refuse with 401 or 403."""
+        if scope["type"] != "http":
+            return
+        headers = Headers(scope=scope)
+        assertion = self._verifier.verify(headers.get(HEADER), scope["method"], target_of(scope))
+        if assertion.issuer not in self._issuers(scope["path"]):
+            raise Forbidden
+        state = state_of(scope)
+        state.caller = Caller(
+            issuer=assertion.issuer,
+            principal=assertion.principal,
+            client_address=assertion.client_address,
+            user_agent=_printable(headers.get("user-agent")),
+            request_id=assertion.request_id,
+            traceparent=str(state.trace),
+            proven_sid=assertion.proven_sid,
+        )
+        await self._app(scope, receive, send)
+
+    def _issuers(self, path: str) -> frozenset[str]:
+        for prefix, issuers in self._internal.items():
+            if path.startswith(prefix):
+                return issuers
+        return frozenset() if path.startswith("/internal/") else frozenset({"gateway"})
+
+
+def target_of(scope: Scope) -> str:
+    """Return the request target as it stands on the wire: raw path and query."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    target = raw.partition(b"?")[0].decode("latin-1")
+    query = scope["query_string"].decode("latin-1")
+    return f"{target}?{query}" if query else target
+
+
+def _complete(headers: MutableHeaders, state: RequestState) -> None:
+    for name, value in SECURITY_HEADERS.items():
+        headers.setdefault(name, value)
+    headers["X-Request-Id"] = state.request_id
+    content_type = headers.get("content-type", "")
+    if content_type.endswith("json"):
+        headers["content-type"] = f"{content_type}; charset=utf-8"
+
+
+def _printable(text: str | None) -> str | None:
+    """Cut *text* and replace what could break a log line or a terminal."""
+    if text is None:
+        return None
+    cut = text[:_USER_AGENT_CHARACTERS]
+    return "".join(character if character.isprintable() else "\ufffd" for character in cut)

@@ -1,0 +1,159 @@
+"""Serving deployables: uvicorn on uvloop, one or several in one loop, drained on SIGTERM (D22)."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Generator, Sequence
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from chassis.app import Deployable
+from chassis.logs import get_logger
+
+log = get_logger(__name__)
+_BACKLOG = 1024
+_KEEP_ALIVE_SECONDS = 30
+_STARTUP_SECONDS = 15
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that leaves the signals to us and can be awaited."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Capture nothing: several servers share one process."""
+        yield
+
+
+class _Listener:
+    """One ASGI app on one port."""
+
+    def __init__(self, app: ASGIApp, host: str, port: int, *, drain_timeout: float) -> None:
+        self.socket = _bind(host, port)
+        config = uvicorn.Config(
+            app,
+            loop="none",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=max(1, int(drain_timeout)),
+            backlog=_BACKLOG,
+        )
+        self._server = _Server(config)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Accept connections; return once that is so."""
+        self._task = asyncio.create_task(self._server.serve(sockets=[self.socket]))
+        async with asyncio.timeout(_STARTUP_SECONDS):
+            while not self._server.started:
+                if self._task.done():
+                    await self._task
+                    raise RuntimeError("the server ended before it had started")
+                await asyncio.sleep(0.005)
+
+    async def stop(self) -> None:
+        """Stop accepting, answer what is in flight, then close."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
+
+
+class Serving:
+    """Deployables that are up; `addresses` tells where, by name."""
+
+    def __init__(self, deployables: Sequence[Deployable]) -> None:
+        self._deployables = deployables
+        self._public: list[_Listener] = []
+        self._ops: list[_Listener] = []
+        self._resources = contextlib.AsyncExitStack()
+        self.addresses: dict[str, tuple[str, int]] = {}
+        self.ops_addresses: dict[str, tuple[str, int]] = {}
+
+    async def start(self) -> None:
+        """Bring every deployable up, in the given order; undo it all when one cannot."""
+        try:
+            for deployable in self._deployables:
+                await self._start_one(deployable)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def drain(self) -> None:
+        """Fail readiness, go on serving for the drain delay, then stop (D22)."""
+        for deployable in self._deployables:
+            deployable.health.draining = True
+        await asyncio.sleep(max(d.settings.drain_delay_seconds for d in self._deployables))
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Stop listeners in reverse order (the gateway comes last, so it goes first)."""
+        for listener in reversed(self._public):
+            await listener.stop()
+        await self._resources.aclose()
+        for listener in reversed(self._ops):
+            await listener.stop()
+
+    async def _start_one(self, deployable: Deployable) -> None:
+        settings = deployable.settings
+        drain = settings.drain_timeout_seconds
+        ops = _Listener(deployable.ops, settings.ops_host, settings.ops_port, drain_timeout=drain)
+        self._ops.append(ops)
+        self.ops_addresses[deployable.name] = ops.socket.getsockname()[:2]
+        await ops.start()
+        public = _Listener(deployable.http, settings.host, settings.port, drain_timeout=drain)
+        self.addresses[deployable.name] = public.socket.getsockname()[:2]
+        await self._resources.enter_async_context(deployable.lifespan())
+        await public.start()
+        self._public.append(public)
+        deployable.health.started = True
+        log.info("deployable.started", deployable=deployable.name, port=settings.port)
+
+
+async def serve(
+    deployables: Sequence[Deployable], *, on_started: Callable[[Serving], None] | None = None
+) -> None:
+    """Serve until SIGTERM or SIGINT, then drain and return."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    serving = Serving(deployables)
+    await serving.start()
+    if on_started:
+        on_started(serving)
+    await stop.wait()
+    log.info("process.draining")
+    await serving.drain()
+    log.info("process.stopped")
+
+
+def run(build: Callable[[], Deployable]) -> None:
+    """Build one deployable inside a uvloop and serve it: the body of every `__main__`."""
+    import uvloop  # noqa: PLC0415 - not there on Windows, where only the tests of pure parts run
+
+    async def main() -> None:
+        await serve([build()])
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise SystemExit(f"Cannot listen on {host}:{port}: {error.strerror}") from None
+    bound.set_inheritable(False)
+    return bound

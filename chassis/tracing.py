@@ -1,0 +1,30 @@
+"""W3C Trace Context: every hop passes the trace on, and log lines join on its id."""
+
+import re
+import secrets
+from dataclasses import dataclass
+
+# https://www.w3.org/TR/trace-context/#traceparent-header, version 00
+_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
+
+
+@dataclass(frozen=True, slots=True)
+class TraceContext:
+    """One hop of a trace."""
+
+    trace_id: str
+    span_id: str
+    flags: str = "01"
+
+    def __str__(self) -> str:
+        """Return the `traceparent` header's value."""
+        return f"00-{self.trace_id}-{self.span_id}-{self.flags}"
+
+
+def continue_trace(traceparent: str | None) -> TraceContext:
+    """Return a new span of the caller's trace, or of a new one when the header is not valid."""
+    match = _TRACEPARENT.fullmatch(traceparent or "")
+    span_id = secrets.token_hex(8)
+    if match is None:
+        return TraceContext(secrets.token_hex(16), span_id)
+    return TraceContext(match[1], span_id, match[3])

@@ -1,0 +1,60 @@
+"""What audit tells others: attacks it saw, addresses it blocked, proofs it signed."""
+
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from contracts.envelope import EventData
+
+
+class SuspiciousActivityDetected(EventData):
+    """A pattern of attack, told once per incident."""
+
+    type: ClassVar[str] = "audit.suspicious_activity.detected.v1"
+    alert_id: UUID
+    rule: str
+    user_id: UUID | None
+    address: str | None
+
+
+class IpBlocked(EventData):
+    """Requests from `cidr` are refused until `expires_at` (None: until lifted)."""
+
+    type: ClassVar[str] = "audit.ip.blocked.v1"
+    block_id: UUID
+    cidr: str
+    cause: str
+    expires_at: datetime | None
+
+
+class IpUnblocked(EventData):
+    """The block was lifted or ran out."""
+
+    type: ClassVar[str] = "audit.ip.unblocked.v1"
+    block_id: UUID
+    cidr: str
+
+
+class CheckpointSigned(EventData):
+    """The log's root was signed at this size."""
+
+    type: ClassVar[str] = "audit.checkpoint.signed.v1"
+    tree_size: int
+    root_hash: str
+
+
+class ArchiveCompleted(EventData):
+    """A partition was archived, read back and verified."""
+
+    type: ClassVar[str] = "audit.archive.completed.v1"
+    partition: str
+    rows: int
+
+
+EVENTS: tuple[type[EventData], ...] = (
+    SuspiciousActivityDetected,
+    IpBlocked,
+    IpUnblocked,
+    CheckpointSigned,
+    ArchiveCompleted,
+)

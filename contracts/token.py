@@ -1,0 +1,86 @@
+"""What token tells others: facts about sessions, refresh tokens and signing keys."""
+
+from datetime import datetime
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from contracts.envelope import EventData
+
+EndReason = Literal[
+    "logout",
+    "logout_all",
+    "replaced",
+    "refresh_token_reused",
+    "password_reset",
+    "password_changed",
+    "user_locked",
+    "user_disabled",
+    "user_deleted",
+    "admin",
+    "expired",
+    "revoked",
+    "revoke_all",
+]
+
+
+class SessionEvent(EventData):
+    """A fact about one session of one user."""
+
+    user_id: UUID
+    session_id: UUID
+
+
+class SessionStarted(SessionEvent):
+    """Somebody is logged in."""
+
+    type: ClassVar[str] = "token.session.started.v1"
+    amr: tuple[str, ...]
+
+
+class SessionEnded(SessionEvent):
+    """The session and all its tokens are dead; the gateway refuses them from now on."""
+
+    type: ClassVar[str] = "token.session.ended.v1"
+    reason: EndReason
+    revoked_until: datetime
+    """When the last access token of the session has run out, and the entry may be forgotten."""
+
+
+class TokenRefreshed(SessionEvent):
+    """A refresh token was rotated."""
+
+    type: ClassVar[str] = "token.token.refreshed.v1"
+
+
+class RefreshTokenReused(SessionEvent):
+    """A spent refresh token came back: two parties hold it, so the family was ended."""
+
+    type: ClassVar[str] = "token.refresh_token.reused.v1"
+
+
+class TokenRevoked(EventData):
+    """An entry of the deny list (D12): one of `jti`, `sid`, or `sub` with every `ver` below."""
+
+    type: ClassVar[str] = "token.token.revoked.v1"
+    kind: Literal["jti", "sid", "sub"]
+    value: str
+    below_version: int | None = None
+    revoked_until: datetime
+
+
+class SigningKeyRotated(EventData):
+    """Another key signs from now on; refetch the JWKS."""
+
+    type: ClassVar[str] = "token.signing_key.rotated.v1"
+    kid: str
+    previous_kid: str | None
+
+
+EVENTS: tuple[type[EventData], ...] = (
+    SessionStarted,
+    SessionEnded,
+    TokenRefreshed,
+    RefreshTokenReused,
+    TokenRevoked,
+    SigningKeyRotated,
+)
