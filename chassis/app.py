@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -51,7 +52,7 @@ def service_app(
     internal: Mapping[str, frozenset[str]],
 ) -> ASGIApp:
     """Build the HTTP app of a service: its routes behind assertion, boundary and access log."""
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _http, Problem: _problem})
+    app = Starlette(routes=routes, exception_handlers=_HANDLERS)
     app.router.redirect_slashes = False
     guarded = AssertionMiddleware(app, verifier=verifier, internal=internal)
     return RequestMiddleware(guarded, metrics=metrics, trust_request_id=True)
@@ -70,3 +71,6 @@ def _problem(request: Request, error: Exception) -> Response:
     state = state_of(request.scope)
     state.problem_code = problem.code
     return problem_response(problem, request_id=state.request_id)
+
+
+_HANDLERS: dict[Any, Any] = {HTTPException: _http, Problem: _problem, Exception: _problem}

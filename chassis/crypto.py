@@ -1,7 +1,6 @@
 """Sealing small secrets at rest: AES-256-GCM under a rotatable list of keys, and HKDF."""
 
 import base64
-import binascii
 import hashlib
 import os
 from collections.abc import Sequence
@@ -29,7 +28,7 @@ def b64decode(text: str) -> bytes:
     """Decode unpadded base64url. Raises ValueError for anything that is not canonical."""
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, UnicodeEncodeError):
+    except ValueError:
         raise ValueError("not base64url") from None
     if b64encode(data) != text:
         raise ValueError("not canonical base64url")

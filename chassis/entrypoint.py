@@ -6,47 +6,61 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy.engine import make_url
+from pydantic import SecretStr
 
 from chassis.app import Deployable
 from chassis.logs import configure
-from chassis.migrations import migrate
 from chassis.server import run
-from chassis.settings import ServiceSettings, load, refused
+from chassis.settings import ProcessSettings, Settings, load
 
-S = TypeVar("S", bound=ServiceSettings)
+S = TypeVar("S", bound=ProcessSettings)
 
 
-def main(name: str, settings_type: type[S], build: Callable[[S], Deployable], room: Path) -> None:
-    """Serve the service *name*, or bring its database up to date; *room* is its folder.
+class MigrationSettings(Settings):
+    """What `migrate` is told: the owner's URL, and the app role as the service's own URL has it."""
 
-    Exits 78 with every complaint when the settings are not complete.
+    database_owner_url: SecretStr
+    database_url: SecretStr
+
+
+def main(
+    name: str, settings_type: type[S], build: Callable[[S], Deployable], room: Path | None = None
+) -> None:
+    """Serve the deployable *name* (its module), or bring its database up to date.
+
+    *room* is the folder of a service that has migrations. Exits 78 with every complaint when the
+    settings are not complete.
     """
-    arguments = _parser(name).parse_args()
+    arguments = _parser(name, has_database=room is not None).parse_args()
+    if room is not None and arguments.command == "migrate":
+        migrations = load(MigrationSettings)
+        configure(level="info", style="json")
+        asyncio.run(_migrate(migrations, room / "migrations"))
+        return
     settings = load(settings_type)
     configure(level=settings.log_level, style=settings.log_format)
-    if arguments.command == "migrate":
-        asyncio.run(_migrate(settings, room / "migrations"))
-        return
     run(lambda: build(settings))
 
 
-async def _migrate(settings: ServiceSettings, script_location: Path) -> None:
-    if settings.database_owner_url is None:
-        raise refused(["DATABASE_OWNER_URL: is not set (the role that owns the tables)"])
-    app_role = make_url(settings.database_url.get_secret_value()).username
+async def _migrate(settings: MigrationSettings, script_location: Path) -> None:
+    # The gateway has no database and its image no SQLAlchemy: imported where it is needed.
+    from sqlalchemy.engine import make_url  # noqa: PLC0415
+
+    from chassis.migrations import migrate  # noqa: PLC0415
+
     await migrate(
         owner_url=settings.database_owner_url.get_secret_value(),
         script_location=script_location,
-        app_role=app_role or "",
+        app_role=make_url(settings.database_url.get_secret_value()).username or "",
     )
 
 
-def _parser(name: str) -> argparse.ArgumentParser:
+def _parser(name: str, *, has_database: bool) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=f"python -m services.{name}",
-        description=f"The {name} service of Gatehouse. Settings come from the environment.",
-        epilog=f"Example: DATABASE_URL_FILE=/run/secrets/database_url python -m services.{name}",
+        prog=f"python -m {name}",
+        description=f"{name} of Gatehouse. Its settings come from the environment (.env.example).",
+        epilog=f"Example: LOG_FORMAT=console python -m {name}",
     )
-    parser.add_argument("command", nargs="?", choices=("serve", "migrate"), default="serve")
+    commands = ("serve", "migrate") if has_database else ("serve",)
+    parser.add_argument("command", nargs="?", choices=commands, default="serve")
     return parser

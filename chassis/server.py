@@ -64,6 +64,7 @@ class _Listener:
         self._server.should_exit = True
         if self._task is not None:
             await self._task
+        self.socket.close()
 
 
 class Serving:
@@ -109,10 +110,10 @@ class Serving:
         self.ops_addresses[deployable.name] = ops.socket.getsockname()[:2]
         await ops.start()
         public = _Listener(deployable.http, settings.host, settings.port, drain_timeout=drain)
+        self._public.append(public)
         self.addresses[deployable.name] = public.socket.getsockname()[:2]
         await self._resources.enter_async_context(deployable.lifespan())
         await public.start()
-        self._public.append(public)
         deployable.health.started = True
         log.info("deployable.started", deployable=deployable.name, port=settings.port)
 

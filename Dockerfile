@@ -1,0 +1,59 @@
+# The one recipe of every image:
+#   docker build --build-arg DEPLOYABLE=identity --tag gatehouse-identity .
+# DEPLOYABLE is identity, token, notify, audit or gateway. Behind a package mirror add
+#   --secret id=pip_conf,src=$HOME/.config/pip/pip.conf
+# which is read while the packages are installed and stays out of every layer.
+
+ARG BASE_IMAGE=python:3.13-slim
+ARG DEPLOYABLE
+
+FROM ${BASE_IMAGE} AS environment
+ARG DEPLOYABLE
+COPY requirements/${DEPLOYABLE}.txt /requirements.txt
+# Only wheels: nothing is compiled here, so no compiler is needed and no foreign setup code runs.
+RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
+    python -m venv --without-pip /opt/venv \
+ && python -m pip --python /opt/venv/bin/python --disable-pip-version-check install \
+      --no-cache-dir --only-binary=:all: --no-deps --require-hashes --requirement /requirements.txt
+
+FROM ${BASE_IMAGE} AS runtime
+LABEL org.opencontainers.image.title="Gatehouse" org.opencontainers.image.licenses="MIT"
+# The root file system is read-only where this runs: nothing is compiled or cached at run time.
+ENV PATH=/opt/venv/bin:${PATH} \
+    PYTHONPATH=/app \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+WORKDIR /app
+RUN rm -rf /usr/local/lib/python3.*/site-packages/pip* /usr/local/bin/pip*
+COPY --from=environment /opt/venv /opt/venv
+COPY contracts/ contracts/
+COPY chassis/ chassis/
+
+FROM runtime AS identity
+COPY services/__init__.py services/
+COPY services/identity/ services/identity/
+ENTRYPOINT ["python", "-m", "services.identity"]
+
+FROM runtime AS token
+COPY services/__init__.py services/
+COPY services/token/ services/token/
+ENTRYPOINT ["python", "-m", "services.token"]
+
+FROM runtime AS notify
+COPY services/__init__.py services/
+COPY services/notify/ services/notify/
+ENTRYPOINT ["python", "-m", "services.notify"]
+
+FROM runtime AS audit
+COPY services/__init__.py services/
+COPY services/audit/ services/audit/
+ENTRYPOINT ["python", "-m", "services.audit"]
+
+FROM runtime AS gateway
+COPY gateway/ gateway/
+ENTRYPOINT ["python", "-m", "gateway"]
+
+# hadolint ignore=DL3006 # a stage above, not an image
+FROM ${DEPLOYABLE}
+RUN python -m compileall -q /app
+USER 10001:10001

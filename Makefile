@@ -1,0 +1,40 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+##@ Use
+.PHONY: run
+run: ## Start the whole platform on http://localhost:8000 (PORT=… DATA_DIR=… move it)
+	@scripts/install allinone $(VENV)
+	@exec $(BIN)/python -m allinone
+
+##@ Work on it
+.PHONY: install test test-fast check format lock
+install: ## Make the virtual environment with everything development needs
+	@scripts/install dev $(VENV)
+
+test: install ## Run every test against real PostgreSQL, Redis, RabbitMQ and SMTP
+	@$(BIN)/python -m pytest
+
+test-fast: install ## Run the tests that need no installed server (under 30 s)
+	@$(BIN)/python -m pytest -m "not real" -k "not slow" tests/flows chassis contracts
+
+check: install ## Lint, format, types, import contracts: exactly what CI runs
+	@scripts/check $(BIN)
+
+format: install ## Put the code into shape
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+lock: ## Compile requirements/*.txt anew from pyproject.toml
+	@scripts/lock
+
+##@ Databases
+.PHONY: migrate
+migrate: ## Bring the four databases up to date (DATABASE_OWNER_URL of each in its environment file)
+	@scripts/migrate $(BIN)
+
+##@ Help
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*##/ {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,86 @@
+"""Start the whole platform in this process: `make run`, or `python -m allinone`."""
+
+import argparse
+import asyncio
+import sys
+
+import uvloop
+
+from allinone.assembly import build, wire
+from allinone.databases import SERVICES, prepare
+from allinone.datadir import DataDir
+from allinone.settings import AllInOneSettings
+from chassis.logs import configure
+from chassis.postgres import PostgresError, PrivatePostgres
+from chassis.server import Serving, serve
+from chassis.settings import load
+
+_READY = """
+Gatehouse is ready.
+
+  API        {base}/api/v1
+  Mails      {base}/dev/inbox
+  Keys       {base}/.well-known/jwks.json
+  Data       {data}   (secrets inside; delete it to start anew)
+
+Try it:
+
+  curl -X POST {base}/api/v1/auth/register -H "Content-Type: application/json" \\
+    -d '{{"email": "user@example.com", "username": "testuser", "password": "SecurePass123!"}}'
+
+Ctrl-C stops it.
+"""
+
+
+def main() -> int:
+    """Start everything, serve until SIGTERM or Ctrl-C, and return the exit code."""
+    _parser().parse_args()
+    settings = load(AllInOneSettings)
+    configure(level=settings.log_level, style=settings.log_format)
+    data_dir = DataDir(settings.data_dir)
+    postgres = PrivatePostgres(
+        data_dir.path / "postgres", password=data_dir.secret("postgres_password")
+    )
+    try:
+        _say("Starting PostgreSQL …")
+        postgres.start()
+        data_dir.claim()
+    except PostgresError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(settings, data_dir, postgres.admin_url))
+    finally:
+        postgres.stop()
+        data_dir.release()
+    return 0
+
+
+async def _run(settings: AllInOneSettings, data_dir: DataDir, admin_url: str) -> None:
+    _say("Bringing the databases up to date …")
+    # One after the other: Alembic keeps the running migration in module globals.
+    databases = {service: await prepare(admin_url, data_dir, service) for service in SERVICES}
+
+    def tell(_serving: Serving) -> None:
+        _say(_READY.format(base=settings.base_url, data=data_dir.path))
+
+    await serve(build(wire(settings, data_dir, databases)), on_started=tell)
+
+
+def _parser() -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        prog="python -m allinone",
+        description=__doc__,
+        epilog="Settings come from the environment: PORT=9000 DATA_DIR=/tmp/gatehouse make run. "
+        "Every setting of every service is listed in .env.example.",
+    )
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

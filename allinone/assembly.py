@@ -1,0 +1,140 @@
+"""The five deployables of one process: the same code as in production, wired to each other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gateway.app
+import services.audit.app
+import services.identity.app
+import services.notify.app
+import services.token.app
+from allinone.databases import SERVICES, ServiceDatabase
+from allinone.datadir import DataDir
+from allinone.settings import AllInOneSettings
+from chassis.app import Deployable
+from chassis.inprocess import InProcessBus
+from chassis.processes import free_port
+from chassis.settings import load
+from gateway.settings import GatewaySettings
+from services.audit.settings import AuditSettings
+from services.identity.settings import IdentitySettings
+from services.notify.settings import NotifySettings
+from services.token.settings import TokenSettings
+
+_POOL_MAX = 5
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What the parts must know of each other: ports, secrets per edge, databases."""
+
+    settings: AllInOneSettings
+    data_dir: DataDir
+    databases: Mapping[str, ServiceDatabase]
+    ports: Mapping[str, int]
+
+    def url(self, service: str) -> str:
+        """Return where *service* listens."""
+        return f"http://127.0.0.1:{self.ports[service]}"
+
+    def edge(self, issuer: str, audience: str) -> str:
+        """Return the secret by which *issuer* proves itself to *audience* (D13)."""
+        return self.data_dir.secret(f"assertion_{issuer}_{audience}")
+
+    def process(self, name: str) -> dict[str, Any]:
+        """Return what every deployable is told."""
+        return {
+            "environment": "development",
+            "log_level": self.settings.log_level,
+            "log_format": self.settings.log_format,
+            "host": "127.0.0.1",
+            "port": self.ports[name],
+            "ops_host": "127.0.0.1",
+            "ops_port": 0,
+            "public_base_url": self.settings.base_url,
+            "rabbitmq_url": None,
+            "redis_url": None,
+        }
+
+    def service(self, name: str) -> dict[str, Any]:
+        """Return what every service is told."""
+        return self.process(name) | {
+            "database_url": self.databases[name].app_url,
+            "database_pool_min": 1,
+            "database_pool_max": _POOL_MAX,
+            "assertion_secrets_from_gateway": self.edge("gateway", name),
+        }
+
+
+def wire(
+    settings: AllInOneSettings, data_dir: DataDir, databases: Mapping[str, ServiceDatabase]
+) -> Wiring:
+    """Choose a free port for every service; the gateway has the one that people know."""
+    ports = {name: free_port() for name in SERVICES}
+    return Wiring(settings, data_dir, databases, ports | {"gateway": settings.port})
+
+
+def build(wiring: Wiring) -> list[Deployable]:
+    """Build the five; the gateway comes last, so that it starts last and stops first.
+
+    Settings that no one here decides come from the environment; complaints exit 78.
+    """
+    bus = InProcessBus()
+    return [
+        services.token.app.build(_token(wiring), bus=bus),
+        services.identity.app.build(_identity(wiring), bus=bus),
+        services.notify.app.build(_notify(wiring), bus=bus),
+        services.audit.app.build(_audit(wiring), bus=bus),
+        gateway.app.build(_gateway(wiring), bus=bus),
+    ]
+
+
+def _identity(wiring: Wiring) -> IdentitySettings:
+    return load(
+        IdentitySettings,
+        **wiring.service("identity"),
+        token_url=wiring.url("token"),
+        assertion_secrets_from_token=wiring.edge("token", "identity"),
+        assertion_secrets_to_token=wiring.edge("identity", "token"),
+        identity_key=wiring.data_dir.secret("identity_key"),
+        mail_secrets_keys=wiring.data_dir.secret("mail_secrets_key"),
+        bootstrap_admin_must_change=False,
+    )
+
+
+def _token(wiring: Wiring) -> TokenSettings:
+    return load(
+        TokenSettings,
+        **wiring.service("token"),
+        issuer=wiring.settings.base_url,
+        identity_url=wiring.url("identity"),
+        assertion_secrets_from_identity=wiring.edge("identity", "token"),
+        assertion_secrets_to_identity=wiring.edge("token", "identity"),
+        signing_key_encryption_keys=wiring.data_dir.secret("signing_key_encryption_key"),
+    )
+
+
+def _notify(wiring: Wiring) -> NotifySettings:
+    return load(
+        NotifySettings,
+        **wiring.service("notify"),
+        mail_transport="inbox",
+        mail_secrets_keys=wiring.data_dir.secret("mail_secrets_key"),
+    )
+
+
+def _audit(wiring: Wiring) -> AuditSettings:
+    return load(AuditSettings, **wiring.service("audit"))
+
+
+def _gateway(wiring: Wiring) -> GatewaySettings:
+    edges = {f"assertion_secrets_to_{name}": wiring.edge("gateway", name) for name in SERVICES}
+    urls = {f"{name}_url": wiring.url(name) for name in SERVICES}
+    return load(
+        GatewaySettings,
+        **wiring.process("gateway") | {"host": wiring.settings.host},
+        **edges,
+        **urls,
+        dev_inbox=True,
+    )

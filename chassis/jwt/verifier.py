@@ -1,0 +1,72 @@
+"""Verification of access tokens: form, header, key, signature, issuer, audience, times."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from chassis.clock import Clock
+from chassis.jwt.claims import AccessToken, moment, parse_claims
+from chassis.jwt.compact import json_object, segments
+from chassis.jwt.errors import InvalidToken, TokenExpired, UnknownKey
+from chassis.jwt.keys import ALGORITHMS, KID, KeySet, VerificationKey
+
+TOKEN_TYPE = "at+jwt"
+MAX_LEEWAY = timedelta(seconds=30)
+
+_HEADER_NAMES = frozenset({"alg", "kid", "typ"})
+
+
+class AccessTokenVerifier:
+    """Verifies access tokens of one issuer for one audience; *leeway* is at most 30 s."""
+
+    def __init__(
+        self, *, issuer: str, audience: str, clock: Clock, leeway: timedelta = MAX_LEEWAY
+    ) -> None:
+        if not timedelta() <= leeway <= MAX_LEEWAY:
+            raise ValueError("the leeway is between 0 and 30 s")
+        self._issuer = issuer
+        self._audience = audience
+        self._clock = clock
+        self._leeway = leeway
+
+    def verify(self, token: str, keys: KeySet) -> AccessToken:
+        """Return what *token* says.
+
+        Raises UnknownKey, TokenExpired (only of an otherwise valid token), InvalidToken.
+        """
+        header, payload, signature = segments(token)
+        key = _key_for(json_object(header, "header"), keys)
+        if not key.verifies(token.rpartition(".")[0].encode(), signature):
+            raise InvalidToken("signature")
+        claims = json_object(payload, "payload")
+        if claims.get("iss") != self._issuer:
+            raise InvalidToken("iss")
+        if claims.get("aud") not in (self._audience, [self._audience]):
+            raise InvalidToken("aud")
+        access_token = parse_claims(claims, key.kid)
+        self._check_times(access_token, claims)
+        return access_token
+
+    def _check_times(self, token: AccessToken, claims: Mapping[str, Any]) -> None:
+        now = self._clock.now()
+        latest = now + self._leeway
+        not_before = moment(claims, "nbf") if "nbf" in claims else token.iat
+        if max(token.iat, token.auth_time, not_before) > latest or token.exp <= token.iat:
+            raise InvalidToken("times")
+        if token.exp + self._leeway <= now:
+            raise TokenExpired("exp")
+
+
+def _key_for(header: Mapping[str, Any], keys: KeySet) -> VerificationKey:
+    """Return the key to verify with; the header may say only what these checks expect."""
+    if header.keys() != _HEADER_NAMES or header["typ"] != TOKEN_TYPE:
+        raise InvalidToken("header")
+    kid = header["kid"]
+    if header["alg"] not in ALGORITHMS or not isinstance(kid, str) or not KID.fullmatch(kid):
+        raise InvalidToken("header")
+    key = keys.find(kid)
+    if key is None:
+        raise UnknownKey(kid)
+    if key.alg != header["alg"]:
+        raise InvalidToken("algorithm")
+    return key

@@ -1,0 +1,177 @@
+"""The transactional outbox: what a service tells others is committed with what it did (D15)."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+from chassis.caller import Caller
+from chassis.clock import Clock
+from chassis.database import Transaction
+from chassis.ids import uuid7
+from contracts.envelope import (
+    COMMANDS_EXCHANGE,
+    EVENTS_EXCHANGE,
+    CloudEvent,
+    CommandData,
+    EventData,
+)
+
+_USER_AGENT_LENGTH = 512
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxTables:
+    """The tables of one service's outbox; `sequence` has one row: the last `producerseq` given."""
+
+    outbox: sa.Table
+    sequence: sa.Table
+
+
+def outbox_tables(metadata: sa.MetaData) -> OutboxTables:
+    """Declare the outbox in *metadata*; the service's own migrations create it."""
+    outbox = sa.Table(
+        "outbox",
+        metadata,
+        sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+        sa.Column("event_id", sa.Uuid, nullable=False, unique=True),
+        sa.Column("exchange", sa.Text, nullable=False),
+        sa.Column("routing_key", sa.Text, nullable=False),
+        sa.Column("body", JSONB, nullable=False),
+        sa.Column("created_at", _moment(), nullable=False, server_default=sa.func.now()),
+        sa.Column("producerseq", sa.BigInteger, unique=True),
+        sa.Column("leased_by", sa.Uuid),
+        sa.Column("leased_until", _moment()),
+        sa.Column("published_at", _moment()),
+        sa.Column("attempts", sa.Integer, nullable=False, server_default=sa.text("0")),
+        sa.Column("urgent", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("push_leased_until", _moment()),
+        sa.Column("pushed_at", _moment()),
+        sa.Column("push_attempts", sa.Integer, nullable=False, server_default=sa.text("0")),
+        sa.Column("last_error", sa.Text),
+    )
+    published, pushed = outbox.c.published_at, outbox.c.pushed_at
+    _index("ix_outbox_unpublished", outbox.c.id, published.is_(None))
+    _index("ix_outbox_unpushed", outbox.c.id, sa.and_(outbox.c.urgent, pushed.is_(None)))
+    _index("ix_outbox_published_at", published, published.is_not(None))
+    sequence = sa.Table(
+        "outbox_sequence",
+        metadata,
+        sa.Column("id", sa.SmallInteger, primary_key=True, autoincrement=False),
+        sa.Column("value", sa.BigInteger, nullable=False),
+        sa.CheckConstraint("id = 1", name="one_row"),
+    )
+    return OutboxTables(outbox, sequence)
+
+
+class Outbox:
+    """Writes events and commands of the service *source* into the caller's transaction.
+
+    `written` and `urgent_written` are set after the commit, to wake this process's relay and
+    pusher.
+    """
+
+    def __init__(self, source: str, tables: OutboxTables, clock: Clock) -> None:
+        self.tables = tables
+        self.written = asyncio.Event()
+        self.urgent_written = asyncio.Event()
+        self._source = source
+        self._clock = clock
+
+    async def emit(
+        self,
+        tx: Transaction,
+        data: EventData,
+        *,
+        subject: str,
+        caller: Caller | None,
+        actor: str | None = None,
+        subjectversion: int | None = None,
+        urgent: bool = False,
+    ) -> CloudEvent:
+        """Announce a public fact about *subject*; return the event as it will be published.
+
+        *actor* overrides the caller's user; *urgent* has it pushed over HTTP besides (D25).
+        """
+        event = CloudEvent(
+            id=uuid7(self._clock),
+            source=self._source,
+            type=data.type,
+            time=self._clock.now(),
+            data=data.model_dump(mode="json"),
+            subject=subject,
+            dataschema=data.schema_uri(),
+            subjectversion=subjectversion,
+            **_origin(caller, actor),
+        )
+        await self._write(tx, event, EVENTS_EXCHANGE, urgent=urgent)
+        return event
+
+    async def send(
+        self,
+        tx: Transaction,
+        command: CommandData,
+        *,
+        caller: Caller | None,
+        command_id: UUID | None = None,
+    ) -> UUID:
+        """Order private work; return the command's id.
+
+        *command_id* (a UUIDv7) is given by who sealed a secret with it as associated data.
+        """
+        event = CloudEvent(
+            id=command_id or uuid7(self._clock),
+            source=self._source,
+            type=command.type,
+            time=self._clock.now(),
+            data=command.model_dump(mode="json"),
+            dataschema=command.schema_uri(),
+            **_origin(caller, None),
+        )
+        await self._write(tx, event, COMMANDS_EXCHANGE, urgent=False)
+        return event.id
+
+    async def _write(
+        self, tx: Transaction, event: CloudEvent, exchange: str, *, urgent: bool
+    ) -> None:
+        row = {
+            "event_id": event.id,
+            "exchange": exchange,
+            "routing_key": event.type,
+            "body": event.to_dict(),
+            "urgent": urgent,
+        }
+        await tx.execute(sa.insert(self.tables.outbox).values(row))
+        tx.after_commit(self.written.set)
+        if urgent:
+            tx.after_commit(self.urgent_written.set)
+
+
+def _origin(caller: Caller | None, actor: str | None) -> dict[str, Any]:
+    """Return the envelope's attributes that say who, from where and in which trace."""
+    if caller is None:
+        return {"actor": actor}
+    return {
+        "actor": actor or caller.actor,
+        "ip": caller.client_address,
+        "useragent": _printable(caller.user_agent),
+        "traceparent": caller.traceparent,
+    }
+
+
+def _printable(text: str | None) -> str | None:
+    """Return *text* short and without control characters; None for nothing."""
+    if not text:
+        return None
+    return "".join(c if c.isprintable() else "\ufffd" for c in text[:_USER_AGENT_LENGTH])
+
+
+def _moment() -> sa.DateTime:
+    return sa.DateTime(timezone=True)
+
+
+def _index(name: str, column: sa.Column[Any], where: sa.ColumnElement[bool]) -> None:
+    sa.Index(name, column, postgresql_where=where)

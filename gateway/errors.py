@@ -1,0 +1,107 @@
+"""What the gateway refuses, by name."""
+
+from http import HTTPStatus
+
+from chassis.errors import (
+    BadGateway,
+    BadRequest,
+    Forbidden,
+    GatewayTimeout,
+    Problem,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+)
+
+
+class AmbiguousRequest(BadRequest):
+    """Its framing or its Host could be read in two ways (RFC 9112 §3.2, §6.1)."""
+
+    code = "ambiguous_request"
+    title = "The request can be read in more than one way."
+
+
+class AmbiguousPath(BadRequest):
+    """Another server could understand another path (RFC 3986 §6.2)."""
+
+    code = "ambiguous_path"
+    title = "The path can be read in more than one way."
+
+
+class HeadersTooLarge(Problem):
+    """431: the request line or the headers pass the limits (RFC 6585 §5)."""
+
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    code = "headers_too_large"
+    title = "The request line or the headers are too large."
+
+
+class MisdirectedRequest(Problem):
+    """421: the Host is not ours (RFC 9110 §15.5.20)."""
+
+    status = HTTPStatus.MISDIRECTED_REQUEST
+    code = "unknown_host"
+    title = "This host is not served here."
+
+
+class TokenRequired(Unauthenticated):
+    """The route is for users, and no access token came."""
+
+    title = "An access token is needed."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"WWW-Authenticate": "Bearer"})
+
+
+class _DeadToken(Unauthenticated):
+    def __init__(self) -> None:
+        super().__init__(headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+
+
+class TokenRevoked(_DeadToken):
+    """The token or its session was ended (D12)."""
+
+    code = "token_revoked"
+    title = "The session has ended."
+
+
+class TokenStale(_DeadToken):
+    """The subject has changed since: a refresh gives a token with the new roles (D25)."""
+
+    code = "token_stale"
+    title = "The access token is older than a change of the account: refresh it."
+
+
+class RoleMissing(Forbidden):
+    """The token is good, but none of the route's roles is in it (RFC 6750 §3.1)."""
+
+    title = "Your role does not allow this."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'})
+
+
+class KeysUnavailable(Unavailable):
+    """No key set was loaded yet: nothing can be verified."""
+
+    code = "keys_unavailable"
+    title = "Access tokens cannot be verified right now."
+
+
+class RateLimited(TooManyRequests):
+    """A limit is used up."""
+
+
+class UpstreamUnavailable(Unavailable):
+    """One of our own services cannot be reached."""
+
+    code = "service_unavailable"
+    title = "A part of the platform this needs cannot answer right now."
+
+
+class UpstreamFailed(BadGateway):
+    """The upstream broke the connection or spoke no HTTP."""
+
+
+class UpstreamSlow(GatewayTimeout):
+    """The upstream did not answer in time."""

@@ -1,0 +1,100 @@
+"""What a route file may say, checked when the gateway starts."""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from yarl import URL
+
+from gateway.limits.rate import RateField
+
+Key = Literal["user", "address"]
+Flag = Literal["dev_inbox", "development"]
+Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"]
+
+MAX_SECONDS = 3600
+
+_NAME = r"[a-z][a-z0-9_-]{0,31}"
+_SEGMENT = re.compile(r"[A-Za-z0-9\-._~@]+|\{[a-z_]+(?:\.\.\.)?\}")
+_RESERVED = "internal"
+
+Name = Annotated[str, Field(pattern=rf"^{_NAME}$")]
+Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS)]
+
+
+def _path(path: str) -> str:
+    if path == "/":
+        return path
+    head, *segments = path.split("/")
+    if head or not all(_SEGMENT.fullmatch(segment) for segment in segments):
+        raise ValueError("is not a path of literal segments, {name}s and a last {name...}")
+    if any(segment.endswith("...}") for segment in segments[:-1]):
+        raise ValueError("{name...} stands for the rest, so it comes last")
+    if segments[0] == _RESERVED or segments[0].startswith("{"):
+        raise ValueError(f"must start with a word, and not with /{_RESERVED}")
+    return path
+
+
+def _base_url(text: str) -> str:
+    url = URL(text)
+    if url.scheme not in ("http", "https") or not url.host or url.user or url.password:
+        raise ValueError("is not an http(s) URL without credentials")
+    if url.path not in ("", "/") or url.query_string or url.fragment:
+        raise ValueError("must have no path: requests are forwarded under their own")
+    return str(url.origin())
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class UpstreamSpec(_Spec):
+    """A service behind the gateway; times are in seconds."""
+
+    name: Name
+    url: Annotated[str, AfterValidator(_base_url)]
+    connect_timeout: Seconds = 2.0
+    read_timeout: Seconds = 30.0
+
+
+class LimitSpec(_Spec):
+    """A limit several routes share: its rate, or the setting that holds it."""
+
+    setting: str | None = None
+    rate: RateField | None = None
+    key: Key
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.setting is None) == (self.rate is None):
+            raise ValueError("needs either setting or rate")
+        return self
+
+
+class RouteSpec(_Spec):
+    """One entry of the table; see the head of routes.toml."""
+
+    path: Annotated[str, AfterValidator(_path)]
+    methods: Annotated[tuple[Method, ...], Field(min_length=1)]
+    upstream: Name | None = None
+    page: Annotated[str, Field(pattern=r"^[a-z-]+\.[a-z]+$")] | None = None
+    access: Literal["public", "optional", "user"] | Annotated[tuple[Name, ...], Field(min_length=1)]
+    limits: tuple[str, ...] = ()
+    body_limit: Annotated[int, Field(ge=0)] | None = None
+    read_timeout: Seconds | None = None
+    forward_token: bool = False
+    when: Flag | None = None
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if (self.upstream is None) == (self.page is None):
+            raise ValueError("needs either upstream or page")
+        return self
+
+
+class RouteFile(_Spec):
+    """One file of routes."""
+
+    limits: dict[Name, LimitSpec] = Field(default_factory=dict)
+    upstream: tuple[UpstreamSpec, ...] = ()
+    route: tuple[RouteSpec, ...] = ()

@@ -1,0 +1,125 @@
+"""The table requests are matched against."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from chassis.errors import MethodNotAllowed, NotFound
+from gateway.limits.limiter import Demand
+from gateway.limits.rate import Rate
+from gateway.routing.schema import Key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """A service behind the gateway; *service* marks our own (assertions, 503 when away)."""
+
+    name: str
+    url: str
+    connect_timeout: float
+    service: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A limit of a route; *scope* is the part of the key that says what is counted together."""
+
+    name: str
+    scope: str
+    rate: Rate
+    key: Key
+
+    def demand(self, *, address: str, user: str | None) -> Demand:
+        """Return what to ask the limiter for; where nobody is logged in the address counts."""
+        who = f"user:{user}" if self.key == "user" and user else f"address:{address}"
+        return Demand(self.name, f"{self.scope}:{who}", self.rate)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Where a request goes and on which conditions.
+
+    `roles` is empty when any user may call it; `body_limit` is in bytes, `read_timeout` in
+    seconds: the longest silence of the upstream.
+    """
+
+    path: str
+    methods: tuple[str, ...]
+    upstream: Upstream | None
+    page: str | None
+    access: str
+    roles: frozenset[str]
+    limits: tuple[Limit, ...]
+    body_limit: int
+    read_timeout: float
+    forward_token: bool
+
+
+@dataclass(slots=True)
+class _Node:
+    literals: dict[str, "_Node"] = field(default_factory=dict)
+    parameter: "_Node | None" = None
+    rest: "_Node | None" = None
+    routes: dict[str, Route] = field(default_factory=dict)
+
+
+class DuplicateRoute(ValueError):  # noqa: N818 - the message names it
+    """Two routes claim one method of one path."""
+
+
+class RouteTable:
+    """Finds the route of a path: a literal segment beats a parameter, a parameter beats a rest."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._root = _Node()
+        for route in routes:
+            self._add(route)
+
+    def find(self, segments: Sequence[str], method: str) -> Route:
+        """Return the route. Raises NotFound, MethodNotAllowed (with `Allow`)."""
+        routes = self.methods_of(segments)
+        if not routes:
+            raise NotFound
+        route = routes.get(method)
+        if route is None:
+            raise MethodNotAllowed(headers={"Allow": ", ".join(sorted(routes))})
+        return route
+
+    def methods_of(self, segments: Sequence[str]) -> Mapping[str, Route]:
+        """Return the routes of a path by their methods; empty when nothing is there."""
+        node = _descend(self._root, tuple(segments))
+        return node.routes if node else {}
+
+    def _add(self, route: Route) -> None:
+        node = self._root
+        for segment in route.path[1:].split("/"):
+            node = _child(node, segment)
+        methods = set(route.methods)
+        if "GET" in methods:
+            methods.add("HEAD")
+        for method in methods:
+            if method in node.routes:
+                raise DuplicateRoute(f"{method} {route.path} is declared twice")
+            node.routes[method] = route
+
+
+def _child(node: _Node, segment: str) -> _Node:
+    if segment.endswith("...}"):
+        node.rest = node.rest or _Node()
+        return node.rest
+    if segment.startswith("{"):
+        node.parameter = node.parameter or _Node()
+        return node.parameter
+    return node.literals.setdefault(segment, _Node())
+
+
+def _descend(node: _Node, segments: tuple[str, ...]) -> _Node | None:
+    if not segments:
+        return node if node.routes else None
+    head, tail = segments[0], segments[1:]
+    literal = node.literals.get(head)
+    found = _descend(literal, tail) if literal else None
+    if found is None and node.parameter and head:
+        found = _descend(node.parameter, tail)
+    if found is None and node.rest and (head or tail):
+        found = node.rest
+    return found

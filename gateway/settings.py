@@ -1,0 +1,122 @@
+"""How the gateway is configured; the only reader of its environment."""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import NoDecode
+from yarl import URL
+
+from chassis.settings import KeyList, ProcessSettings
+from gateway.address import Network, parse_networks
+from gateway.limits.rate import Rate, RateField
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def _networks(value: object) -> object:
+    return parse_networks(value) if isinstance(value, str) else value
+
+
+def _words(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+
+
+class GatewaySettings(ProcessSettings):
+    """What the gateway is told; rates read like `10/minute`."""
+
+    public_base_url: str
+    audience: str = "gatehouse"
+
+    identity_url: str
+    token_url: str
+    notify_url: str
+    audit_url: str
+    assertion_secrets_to_identity: KeyList
+    assertion_secrets_to_token: KeyList
+    assertion_secrets_to_notify: KeyList
+    assertion_secrets_to_audit: KeyList
+
+    redis_url: SecretStr | None = None
+    gateway_replicas: int = Field(default=1, ge=1, le=10_000)
+    gateway_workers: int = Field(default=1, ge=1, le=1_000)
+
+    trusted_proxies: Networks = ()
+    allowed_hosts: Words = ()
+    cors_allowed_origins: Words = ()
+    routes_file: Path | None = None
+    dev_inbox: bool = False
+
+    rate_limit_per_user: RateField = Rate.parse("10/minute")
+    rate_limit_per_ip: RateField = Rate.parse("50/minute")
+    rate_limit_login: RateField = Rate.parse("5/minute")
+    rate_limit_register: RateField = Rate.parse("3/minute")
+    rate_limit_password_reset: RateField = Rate.parse("3/hour")
+    rate_limit_refresh: RateField = Rate.parse("600/minute")
+    rate_limit_account: RateField = Rate.parse("120/minute")
+    rate_limit_admin: RateField = Rate.parse("600/minute")
+
+    @field_validator("public_base_url")
+    @classmethod
+    def _origin(cls, value: str) -> str:
+        """Return the URL without a trailing slash: it is the `iss` of every token."""
+        url = URL(value)
+        if url.scheme not in ("http", "https") or not url.host or url.user:
+            raise ValueError("is not an http(s) URL such as https://auth.example.com")
+        if url.path not in ("", "/") or url.query_string or url.fragment:
+            raise ValueError("must have no path, query or fragment")
+        return value.rstrip("/")
+
+    @field_validator("cors_allowed_origins")
+    @classmethod
+    def _exact_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            url = URL(origin)
+            if url.scheme not in ("http", "https") or not url.host or str(url.origin()) != origin:
+                raise ValueError(f"{origin!r} is not an origin such as https://app.example.com")
+        return value
+
+    @model_validator(mode="after")
+    def _https_in_production(self) -> Self:
+        url = URL(self.public_base_url)
+        exposed = url.scheme == "http" and url.host not in _LOOPBACK
+        if exposed and self.environment == "production":
+            raise ValueError("PUBLIC_BASE_URL: must be https when ENVIRONMENT=production")
+        return self
+
+    @property
+    def share(self) -> int:
+        """Return by how many the limits are divided while each process counts for itself."""
+        return self.gateway_replicas * self.gateway_workers
+
+    @property
+    def services(self) -> dict[str, str]:
+        """Return where each of our own services is."""
+        return {
+            "identity": self.identity_url,
+            "token": self.token_url,
+            "notify": self.notify_url,
+            "audit": self.audit_url,
+        }
+
+    @property
+    def assertion_secrets(self) -> dict[str, tuple[bytes, ...]]:
+        """Return the secrets of each edge to one of our own services (D13)."""
+        return {
+            "identity": self.assertion_secrets_to_identity,
+            "token": self.assertion_secrets_to_token,
+            "notify": self.assertion_secrets_to_notify,
+            "audit": self.assertion_secrets_to_audit,
+        }
+
+    @property
+    def rates(self) -> dict[str, Rate]:
+        """Return the rates by the names routes.toml refers to."""
+        names = [name for name in type(self).model_fields if name.startswith("rate_limit_")]
+        return {name: getattr(self, name) for name in names}

@@ -1,0 +1,10 @@
+"""Start audit, or migrate its database: `python -m services.audit [serve|migrate]`."""
+
+from pathlib import Path
+
+from chassis.entrypoint import main
+from services.audit.app import build
+from services.audit.settings import AuditSettings
+
+if __name__ == "__main__":
+    main("services.audit", AuditSettings, build, Path(__file__).parent)

@@ -1,0 +1,126 @@
+"""How it is stored. Rights, functions, triggers and partitions stand in the migrations."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import INET
+
+from chassis.database import metadata
+from chassis.inbox import inbox_tables
+from chassis.outbox import outbox_tables
+
+METADATA = metadata()
+OUTBOX = outbox_tables(METADATA)
+INBOX = inbox_tables(METADATA)
+
+
+_MOMENT = sa.DateTime(timezone=True)
+
+AUDIT_LOG = sa.Table(
+    "audit_log",
+    METADATA,
+    sa.Column("received_at", _MOMENT, primary_key=True),
+    sa.Column("event_id", sa.Uuid, primary_key=True),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("producerseq", sa.BigInteger),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text),
+    sa.Column("occurred_at", _MOMENT, nullable=False),
+    sa.Column("trace_id", sa.Text),
+    sa.Column("leaf_bytes", sa.LargeBinary, nullable=False),
+    sa.Column("leaf_index", sa.BigInteger),
+    sa.CheckConstraint("outcome IN ('success', 'failure', 'denied')", name="outcome"),
+    postgresql_partition_by="RANGE (received_at)",
+)
+"""One row per event. The tree's sequencer alone will set `leaf_index`, once, by a right of its own:
+who writes rows must not choose their place in the tree."""
+
+AUDIT_PERSONAL = sa.Table(
+    "audit_personal",
+    METADATA,
+    sa.Column("received_at", _MOMENT, primary_key=True),
+    sa.Column("event_id", sa.Uuid, primary_key=True),
+    sa.Column("party", sa.Text, primary_key=True),
+    sa.Column("person_id", sa.Uuid),
+    sa.Column("salt", sa.LargeBinary, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("actor", sa.Text),
+    sa.Column("target", sa.Text),
+    sa.Column("session_id", sa.Uuid),
+    sa.Column("ip", INET),
+    sa.CheckConstraint("party IN ('subject', 'actor')", name="party"),
+    postgresql_partition_by="RANGE (received_at)",
+)
+"""What each party's share of an event says, and the salt of its commitment. `body` is the exact
+text committed to; the columns after it repeat parts of it for queries."""
+
+_log, _personal = AUDIT_LOG.c, AUDIT_PERSONAL.c
+sa.Index("ix_audit_log_event_id", _log.event_id)
+sa.Index("ix_audit_log_type", _log.type, _log.received_at, _log.event_id)
+sa.Index("ix_audit_log_source", _log.source, _log.producerseq)
+sa.Index("ix_audit_log_subject", _log.subject, postgresql_where=_log.subject.is_not(None))
+sa.Index("ix_audit_personal_person_id", _personal.person_id)
+sa.Index("ix_audit_personal_actor", _personal.actor, _personal.received_at)
+sa.Index("ix_audit_personal_target", _personal.target, _personal.received_at)
+sa.Index("ix_audit_personal_ip", _personal.ip, _personal.received_at)
+
+ERASED_PERSONS = sa.Table(
+    "erased_persons",
+    METADATA,
+    sa.Column("digest", sa.LargeBinary, primary_key=True),
+    sa.Column(
+        "erased_at", _MOMENT, nullable=False, server_default=sa.func.now()
+    ),
+)
+"""SHA-256 of the ids of erased persons: what arrives late about them is not kept."""
+
+AUDIT_PARTITIONS = sa.Table(
+    "audit_partitions",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("starts_at", _MOMENT, nullable=False, unique=True),
+    sa.Column("ends_at", _MOMENT, nullable=False, unique=True),
+    sa.Column(
+        "created_at", _MOMENT, nullable=False, server_default=sa.func.now()
+    ),
+    sa.Column("dropped_at", _MOMENT),
+    sa.CheckConstraint("starts_at < ends_at", name="range"),
+)
+"""The partitions `ensure_partitions` made, by the name both tables share: `audit_log_<name>` and
+`audit_personal_<name>`."""
+
+ARCHIVE_MANIFESTS = sa.Table(
+    "archive_manifests",
+    METADATA,
+    sa.Column("partition_name", sa.Text, primary_key=True),
+    sa.Column("location", sa.Text, nullable=False),
+    sa.Column("row_count", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.LargeBinary, nullable=False),
+    sa.Column("manifest", sa.LargeBinary, nullable=False),
+    sa.Column(
+        "written_at", _MOMENT, nullable=False, server_default=sa.func.now()
+    ),
+    sa.Column("verified_at", _MOMENT),
+    sa.ForeignKeyConstraint(["partition_name"], ["audit_partitions.name"]),
+)
+"""What was archived: without a row here whose `verified_at` is set, no partition is dropped."""
+
+PRODUCER_SEQUENCES = sa.Table(
+    "producer_sequences",
+    METADATA,
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("seen_to", sa.BigInteger, nullable=False),
+)
+"""Up to which `producerseq` each source was looked at for gaps."""
+
+PRODUCER_GAPS = sa.Table(
+    "producer_gaps",
+    METADATA,
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("first_missing", sa.BigInteger, primary_key=True),
+    sa.Column("last_missing", sa.BigInteger, nullable=False),
+    sa.Column(
+        "noticed_at", _MOMENT, nullable=False, server_default=sa.func.now()
+    ),
+    sa.CheckConstraint("first_missing <= last_missing", name="range"),
+)
+"""Numbers below `seen_to` that no row of the log has."""

@@ -1,0 +1,1 @@
+"""The rules of identity: plain values and pure functions; time is an argument."""

@@ -1,0 +1,16 @@
+"""Password hashes: how they are made and verified, and the bounded pool that computes them."""
+
+from services.identity.hashing.cores import available_cores
+from services.identity.hashing.hasher import Argon2Parameters, PasswordHasher, Verdict
+from services.identity.hashing.pool import HashPool, Priority
+from services.identity.hashing.service import Hashing
+
+__all__ = [
+    "Argon2Parameters",
+    "HashPool",
+    "Hashing",
+    "PasswordHasher",
+    "Priority",
+    "Verdict",
+    "available_cores",
+]

@@ -1,0 +1,92 @@
+"""How identity is configured: the only reader of its environment."""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import NoDecode
+
+from chassis.crypto import KEY_BYTES, parse_keys
+from chassis.settings import KeyList, ServiceSettings
+from services.identity.domain.mail_requests import MailLimit
+
+_RATE = re.compile(r"([1-9]\d{0,5})/(second|minute|hour|day)")
+_WINDOWS = {
+    "second": timedelta(seconds=1),
+    "minute": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+}
+_KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,16}")
+
+
+def _mail_limit(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = _RATE.fullmatch(value.strip())
+    if match is None:
+        raise ValueError("must look like 3/hour")
+    return MailLimit(int(match[1]), _WINDOWS[match[2]])
+
+
+def _aes_256(keys: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    if any(len(key) != KEY_BYTES for key in keys):
+        raise ValueError("each key must have exactly 32 bytes (AES-256)")
+    return keys
+
+
+def _peppers(value: object) -> object:
+    """Read `kid:secret,kid:secret`: the first is used, all verify."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.strip().partition(":") for part in value.split(",") if part.strip()]
+    if not all(separator and _KEY_ID.fullmatch(kid) for kid, separator, _ in pairs):
+        raise ValueError("must look like kid:base64url,kid:base64url")
+    return tuple((kid, parse_keys(secret)[0]) for kid, _, secret in pairs)
+
+
+Peppers = Annotated[
+    tuple[tuple[str, bytes], ...], NoDecode, BeforeValidator(_peppers), Field(repr=False)
+]
+
+
+class IdentitySettings(ServiceSettings):
+    """What identity is told, besides what every service is."""
+
+    port: int = Field(default=8101, ge=0, le=65535)
+    ops_port: int = Field(default=9101, ge=0, le=65535)
+    assertion_secrets_from_token: KeyList
+    assertion_secrets_to_token: KeyList
+    token_url: str = "http://127.0.0.1:8102"
+    identity_key: KeyList
+    mail_secrets_keys: Annotated[KeyList, AfterValidator(_aes_256)]
+
+    password_preset: Literal["seed", "asvs", "nist"] = "seed"
+    min_password_length: int | None = Field(default=None, ge=8, le=128)
+    require_uppercase: bool | None = None
+    require_numbers: bool | None = None
+    require_special_chars: bool | None = None
+
+    max_login_attempts: int = Field(default=5, ge=1, le=100)
+    lockout_duration_minutes: int = Field(default=30, ge=1, le=60 * 24 * 7)
+    max_login_failures_per_source: int = Field(default=50, ge=1, le=10_000)
+    hash_workers: int | None = Field(default=None, ge=1, le=256)
+    hash_queue_seconds: float = Field(default=5.0, gt=0, le=60)
+    password_peppers: Peppers = ()
+
+    rate_limit_password_reset: Annotated[MailLimit, NoDecode, BeforeValidator(_mail_limit)] = (
+        MailLimit(3, timedelta(hours=1))
+    )
+    registration_private: bool = False
+
+    bootstrap_admin_email: str | None = None
+    bootstrap_admin_password: SecretStr | None = None
+    bootstrap_admin_username: str = "admin"
+    bootstrap_admin_must_change: bool = True
+
+    @model_validator(mode="after")
+    def _bootstrap_is_complete(self) -> "IdentitySettings":
+        if (self.bootstrap_admin_email is None) != (self.bootstrap_admin_password is None):
+            raise ValueError("BOOTSTRAP_ADMIN_EMAIL and BOOTSTRAP_ADMIN_PASSWORD go together")
+        return self

@@ -1,0 +1,1 @@
+"""All SQL of notify: the ledger, the recipients, the development inbox."""

@@ -1,0 +1,1 @@
+"""What notify does: take orders for mails, deliver them, show and resend them."""

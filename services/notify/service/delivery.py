@@ -1,0 +1,179 @@
+"""The delivery of one mail: claim, compose, hand over, settle.
+
+A crash between handing over and settling ends in a second mail with the same Message-ID, and in
+nothing else: the ledger row is claimed again when its lease has run out.
+"""
+
+import asyncio
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from chassis.backoff import Backoff
+from chassis.clock import Clock
+from chassis.crypto import SealBrokenError, unseal
+from chassis.database import Database, DatabaseUnavailable
+from chassis.logs import get_logger
+from chassis.outbox import Outbox
+from services.notify.domain import (
+    SENT,
+    InvalidAddressError,
+    Message,
+    Reason,
+    RetryPolicy,
+    State,
+    Verdict,
+    greeted_name,
+    header_id,
+    mailbox,
+    token_link,
+    verdict_before_sending,
+)
+from services.notify.rendering import Renderer
+from services.notify.repository import ledger
+from services.notify.service.announcements import announce
+from services.notify.transports import Mail, PermanentFailure, Sender, TemporaryFailure, Transport
+
+_SETTLE_ATTEMPTS = 6
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letterhead:
+    """What all mails of an installation share: their sender and where their links lead."""
+
+    sender: Sender
+    base_url: str
+
+
+class Delivery:
+    """Delivers what is due.
+
+    *keys* open the sealed tokens. *lease* must outlast what the transport takes at most, or two
+    processes send the same mail. *chance* returns numbers in [0, 1).
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        outbox: Outbox,
+        transport: Transport,
+        renderer: Renderer,
+        letterhead: Letterhead,
+        keys: Sequence[bytes],
+        clock: Clock,
+        policy: RetryPolicy,
+        lease: timedelta,
+        chance: Callable[[], float],
+    ) -> None:
+        self._owner: UUID = uuid4()
+        self._database = database
+        self._outbox = outbox
+        self._transport = transport
+        self._renderer = renderer
+        self._letterhead = letterhead
+        self._keys = keys
+        self._clock = clock
+        self._policy = policy
+        self._lease = lease
+        self._chance = chance
+
+    async def deliver_next(self) -> Verdict | None:
+        """Deliver the mail that is due longest; return what came of it, None when none is due.
+
+        Raises DatabaseUnavailable.
+        """
+        async with self._database.transaction() as tx:
+            message = await ledger.claim_due(tx, self._owner, lease=self._lease)
+        if message is None:
+            return None
+        verdict = await self._attempt(message)
+        await self._settle_surely(message, verdict)
+        return verdict
+
+    async def release_all(self) -> None:
+        """Make mails due that a dead process held; only for the one process that delivers."""
+        async with self._database.transaction() as tx:
+            await ledger.release_all(tx)
+
+    async def _attempt(self, message: Message) -> Verdict:
+        verdict = verdict_before_sending(message, now=self._clock.now(), policy=self._policy)
+        if verdict is not None:
+            return verdict
+        try:
+            await self._transport.send(self._compose(message))
+        except SealBrokenError:
+            return Verdict(State.FAILED, Reason.SECRET_UNREADABLE)
+        except InvalidAddressError:
+            return Verdict(State.FAILED, Reason.ADDRESS_INVALID)
+        except PermanentFailure as failure:
+            return Verdict(State.FAILED, failure.reason)
+        except TemporaryFailure as failure:
+            return self._again(message, failure.reason)
+        except Exception as error:  # noqa: BLE001 - one broken mail must not stop the others
+            # Where, never what: messages of exceptions may quote the mail.
+            frames = traceback.format_tb(error.__traceback__)
+            log.error(  # noqa: TRY400 - exception() would print the message
+                "message.attempt_crashed",
+                message_id=str(message.id),
+                error=type(error).__name__,
+                frames="".join(frames),
+            )
+            return self._again(message, Reason.INTERNAL_ERROR)
+        return SENT
+
+    def _again(self, message: Message, reason: str) -> Verdict:
+        return self._policy.after_failure(message.attempts, reason, chance=self._chance())
+
+    def _compose(self, message: Message) -> Mail:
+        """Write the mail: the only moment at which a token is readable.
+
+        Raises SealBrokenError, InvalidAddressError.
+        """
+        head = self._letterhead
+        values = {**message.facts, "name": greeted_name(message.recipient_name)}
+        if message.sealed_token is not None:
+            token = unseal(self._keys, message.sealed_token, context=message.seal_context).decode()
+            values["link"] = token_link(head.base_url, message.template, token)
+            values["expires_at"] = message.expires_at
+        rendered = self._renderer.render(message.template, values)
+        return Mail(
+            id=message.id,
+            message_id=header_id(message.id, head.sender.address),
+            sender=head.sender,
+            recipient=mailbox(message.recipient or ""),
+            subject=rendered.subject,
+            text=rendered.text,
+            html=rendered.html,
+            date=self._clock.now(),
+        )
+
+    async def _settle_surely(self, message: Message, verdict: Verdict) -> None:
+        """Settle, also over a short absence of the database: the mail may be out already."""
+        backoff = Backoff()
+        for failures in range(1, _SETTLE_ATTEMPTS):
+            try:
+                await self._settle(message, verdict)
+            except DatabaseUnavailable:
+                await asyncio.sleep(backoff.delay(failures).total_seconds())
+            else:
+                return
+        await self._settle(message, verdict)
+
+    async def _settle(self, message: Message, verdict: Verdict) -> None:
+        async with self._database.transaction() as tx:
+            held = await ledger.mark(tx, message, self._owner, verdict)
+            if held:
+                await announce(self._outbox, tx, message, verdict)
+        tell = log.info if verdict.state is State.SENT else log.warning
+        tell(
+            f"message.{verdict.state}" if held else "message.lease_lost",
+            message_id=str(message.id),
+            template=str(message.template),
+            attempts=message.attempts,
+            reason=verdict.reason,
+        )

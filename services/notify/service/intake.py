@@ -1,0 +1,166 @@
+"""From commands and facts to rows of the ledger, inside the consumer's transaction."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from chassis.clock import Clock
+from chassis.database import Transaction
+from chassis.ids import uuid7
+from chassis.outbox import Outbox
+from services.notify.domain import Cause, Order, Recipient, Reason, State, Template, Verdict
+from services.notify.errors import RecipientUnknown
+from services.notify.repository import inbox_messages, ledger, recipients
+from services.notify.service.announcements import announce
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretOrder:
+    """What a command asks for: a mail with a one-time token, to the address it names."""
+
+    user_id: UUID
+    email: str
+    username: str
+    sealed_token: str
+    expires_at: datetime
+
+
+class Intake:
+    """Takes orders for mails and keeps the recipients.
+
+    *due* is set after a commit that left something to send; *security_email* gets the alerts that
+    concern no account.
+    """
+
+    def __init__(
+        self, *, outbox: Outbox, clock: Clock, due: asyncio.Event, security_email: str | None
+    ) -> None:
+        self._outbox = outbox
+        self._clock = clock
+        self._due = due
+        self._security_email = security_email
+
+    async def order_secret_mail(
+        self, tx: Transaction, cause: Cause, template: Template, order: SecretOrder
+    ) -> None:
+        """Write down a mail with a token; for an erased user, that it will not be sent."""
+        recipient = await recipients.lock_named(tx, order.user_id, username=order.username)
+        await self._add(
+            tx,
+            Order(
+                cause=cause,
+                template=template,
+                recipient=None if recipient.erased else order.email,
+                recipient_name=None if recipient.erased else order.username,
+                user_id=order.user_id,
+                sealed_token=order.sealed_token,
+                expires_at=order.expires_at,
+            ),
+        )
+
+    async def order_notice(
+        self,
+        tx: Transaction,
+        cause: Cause,
+        template: Template,
+        user_id: UUID,
+        facts: dict[str, Any] | None = None,
+    ) -> None:
+        """Write down a mail without a secret to the account's address; none for the erased.
+
+        Raises RecipientUnknown while nothing is known of the account: the fact is tried again.
+        """
+        recipient = await _known(tx, user_id)
+        if recipient.erased:
+            return
+        if recipient.email is None:
+            raise RecipientUnknown
+        await self._notify(tx, cause, template, recipient, recipient.email, facts)
+
+    async def order_alert(
+        self,
+        tx: Transaction,
+        cause: Cause,
+        facts: dict[str, Any],
+    ) -> None:
+        """Write down a mail to the security box, where there is one."""
+        if self._security_email is None:
+            return
+        order = Order(
+            cause=cause,
+            template=Template.SECURITY_ALERT,
+            recipient=self._security_email,
+            facts=facts,
+        )
+        await self._add(tx, order)
+
+    async def register(
+        self, tx: Transaction, user_id: UUID, *, email: str, username: str, version: int
+    ) -> None:
+        """Remember where a new account's mails go."""
+        await recipients.mark_registered(
+            tx, user_id, email=email, username=username, version=version
+        )
+
+    async def welcome(self, tx: Transaction, cause: Cause, user_id: UUID, *, email: str) -> None:
+        """Welcome an account, the first time one of its addresses is confirmed.
+
+        Raises RecipientUnknown.
+        """
+        recipient = await _known(tx, user_id)
+        if await recipients.mark_welcomed(tx, user_id):
+            await self._notify(tx, cause, Template.WELCOME, recipient, email, None)
+
+    async def change_email(
+        self, tx: Transaction, cause: Cause, user_id: UUID, *, emails: tuple[str, str], version: int
+    ) -> None:
+        """Remember the second of *emails* as the account's address, and tell the first."""
+        previous, new = emails
+        await recipients.mark_email(tx, user_id, email=new, version=version)
+        recipient = await _known(tx, user_id)
+        if not recipient.erased:
+            await self._notify(tx, cause, Template.EMAIL_CHANGED, recipient, previous, None)
+
+    async def forget_username(self, tx: Transaction, user_id: UUID, *, version: int) -> None:
+        """Greet the account without a name until a newer one is known."""
+        await recipients.forget_username(tx, user_id, version=version)
+
+    async def erase(self, tx: Transaction, user_id: UUID) -> None:
+        """Leave nothing of a person; mails that wait are suppressed, late facts have no effect."""
+        await recipients.erase(tx, user_id)
+        await inbox_messages.erase_user(tx, user_id)
+        verdict = Verdict(State.SUPPRESSED, Reason.RECIPIENT_ERASED)
+        for message in await ledger.erase_user(tx, user_id):
+            await announce(self._outbox, tx, message, verdict)
+
+    async def _notify(
+        self,
+        tx: Transaction,
+        cause: Cause,
+        template: Template,
+        recipient: Recipient,
+        email: str,
+        facts: dict[str, Any] | None,
+    ) -> None:
+        order = Order(
+            cause=cause,
+            template=template,
+            recipient=email,
+            recipient_name=recipient.username,
+            user_id=recipient.user_id,
+            facts=facts or {},
+        )
+        await self._add(tx, order)
+
+    async def _add(self, tx: Transaction, order: Order) -> None:
+        await ledger.add(tx, uuid7(self._clock), order)
+        tx.after_commit(self._due.set)
+
+
+async def _known(tx: Transaction, user_id: UUID) -> Recipient:
+    recipient = await recipients.find_locked(tx, user_id)
+    if recipient is None:
+        raise RecipientUnknown
+    return recipient

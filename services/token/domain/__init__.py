@@ -1,0 +1,1 @@
+"""The rules of sessions and tokens: pure functions and frozen values, time is an argument."""

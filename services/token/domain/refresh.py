@@ -1,0 +1,49 @@
+"""What presenting a refresh token means (RFC 9700 §4.14.2, D3)."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from uuid import UUID
+
+
+class Decision(Enum):
+    """What is to be done with a presented refresh token of a live session."""
+
+    ROTATE = "rotate"
+    REPEAT = "repeat"
+    REUSED = "reused"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshToken:
+    """A member of a session's family.
+
+    `spent_by` is the fingerprint of the client that rotated it; `sealed_successor` is there only
+    in the immediate predecessor of the newest token.
+    """
+
+    hash: bytes
+    session_id: UUID
+    generation: int
+    expires_at: datetime
+    spent_at: datetime | None = None
+    spent_by: bytes | None = None
+    sealed_successor: str | None = None
+
+    @property
+    def is_immediate_predecessor(self) -> bool:
+        """Say whether its successor has not been used yet."""
+        return self.sealed_successor is not None
+
+
+def decide(token: RefreshToken, *, now: datetime, client: bytes, grace: timedelta) -> Decision:
+    """Say what presenting *token* means; *client* is the fingerprint of who presents it."""
+    if token.expires_at <= now:
+        return Decision.EXPIRED
+    if token.spent_at is None:
+        return Decision.ROTATE
+    in_time = now - token.spent_at <= grace
+    if in_time and token.is_immediate_predecessor and token.spent_by == client:
+        return Decision.REPEAT  # the client lost our answer
+    return Decision.REUSED  # somebody else holds this token: end the family

@@ -1,0 +1,70 @@
+"""What can go wrong in token, by name."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from chassis.errors import FieldError, NotFound, Problem, Unauthenticated, Unavailable
+
+
+class InvalidCredentials(Unauthenticated):
+    """The credentials were good, but not any more when the session was to start (D24)."""
+
+    code = "invalid_credentials"
+    title = "The username or the password is wrong."
+
+
+class InvalidRefreshToken(Unauthenticated):
+    """One answer for every refresh token that is not accepted, whatever the reason."""
+
+    code = "invalid_refresh_token"
+    title = "The refresh token is not valid."
+
+
+class LoginRequired(Unauthenticated):
+    """The request came without a credential that says whose session is meant."""
+
+    code = "unauthenticated"
+    title = "Log in first."
+
+
+class SessionNotFound(NotFound):
+    """No live session of this user has that id; others' sessions look the same."""
+
+    code = "not_found"
+    title = "There is no such session."
+
+
+class SigningKeyMissing(Unavailable):
+    """The signing key has not been loaded yet."""
+
+    code = "signing_key_missing"
+    title = "No tokens can be issued right now."
+
+
+_RENDERED_FIELDS = frozenset(
+    {"type", "title", "status", "code", "detail", "errors", "request_id", "instance"}
+)
+
+
+def refusal(status: int, document: Mapping[str, Any], retry_after: int | None) -> Problem:
+    """Return identity's refusal as a problem of our own, with its status, code and title."""
+    kind = type(
+        "IdentityRefusal",
+        (Problem,),
+        {
+            "status": HTTPStatus(status),
+            "code": str(document.get("code", "unknown")),
+            "title": str(document.get("title", "The credentials were refused.")),
+        },
+    )
+    problem: Problem = kind(
+        document.get("detail"),
+        errors=[
+            FieldError(str(e.get("pointer")), str(e.get("code")), str(e.get("detail")))
+            for e in document.get("errors", ())
+        ],
+        retry_after=retry_after,
+        extensions={k: v for k, v in document.items() if k not in _RENDERED_FIELDS},
+    )
+    return problem

@@ -1,0 +1,5 @@
+"""Alembic's entry into token's migrations; `chassis.migrations` does the work."""
+
+from chassis.migrations import run_env
+
+run_env()

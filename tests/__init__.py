@@ -1,0 +1,1 @@
+"""Tests of the whole: architecture, journeys through the gateway, faults, deployment files."""

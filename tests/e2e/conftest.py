@@ -1,0 +1,71 @@
+"""The same journeys against both shapes of the platform."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.platforms.five import FiveProcesses, Parts
+from tests.platforms.person import Person
+from tests.platforms.platform import Platform
+from tests.platforms.single import SingleProcess
+
+
+@pytest.fixture(
+    scope="session",
+    params=["single", pytest.param("five", marks=pytest.mark.real)],
+)
+def platform(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Platform]:
+    """Start the platform once per shape, with all limits at their defaults."""
+    folder = tmp_path_factory.mktemp(request.param)
+    running = _platform(request, folder)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+async def person(platform: Platform) -> AsyncIterator[Person]:
+    """Return somebody new, from an address of their own."""
+    somebody = platform.person()
+    yield somebody
+    await somebody.close()
+
+
+@pytest.fixture
+async def somebody(platform: Platform) -> AsyncIterator[Callable[[], Person]]:
+    """Return a function that brings as many people as a test wants."""
+    people: list[Person] = []
+
+    def arrive() -> Person:
+        people.append(platform.person())
+        return people[-1]
+
+    yield arrive
+    for one in people:
+        await one.close()
+
+
+@pytest.fixture
+async def admin(platform: Platform) -> AsyncIterator[Person]:
+    """Return the bootstrap administrator, logged in."""
+    administrator = await platform.admin()
+    yield administrator
+    await administrator.close()
+
+
+Arrive = Callable[[], Person]
+Step = Callable[[], Awaitable[object]]
+
+
+def _platform(request: pytest.FixtureRequest, folder: Path) -> Platform:
+    if request.param == "single":
+        return SingleProcess(folder)
+    parts = Parts(
+        postgres_admin_url=request.getfixturevalue("postgres").admin_url,
+        rabbitmq_url=request.getfixturevalue("rabbitmq_session_url"),
+        redis_url=request.getfixturevalue("redis_url"),
+    )
+    return FiveProcesses(folder, parts)

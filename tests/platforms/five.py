@@ -1,0 +1,180 @@
+"""Shape two: five processes with PostgreSQL, RabbitMQ, Redis and SMTP between them."""
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import httpx
+
+from chassis.crypto import b64encode
+from chassis.processes import free_port
+from chassis.provisioning import Role, database_url, drop_test_database, provision
+from tests.platforms.mailbox import Mailbox, SmtpSink
+from tests.platforms.platform import Platform, wait_until_ready
+from tests.platforms.process import PlatformProcess
+
+SERVICES = ("identity", "token", "notify", "audit")
+EDGES = (
+    ("gateway", "identity"),
+    ("gateway", "token"),
+    ("gateway", "notify"),
+    ("gateway", "audit"),
+    ("token", "identity"),
+    ("identity", "token"),
+)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The real servers between the processes: URLs of private instances."""
+
+    postgres_admin_url: str
+    rabbitmq_url: str
+    redis_url: str
+
+
+class FiveProcesses(Platform):
+    """The five deployables, each a process of its own."""
+
+    shape = "five processes"
+
+    def __init__(
+        self, folder: Path, parts: Parts, settings: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(folder, settings)
+        self._parts = parts
+        self._run = secrets.token_hex(4)
+        self._ports = {name: free_port() for name in ("gateway", *SERVICES)}
+        self._ops = {name: free_port() for name in ("gateway", *SERVICES)}
+        self._roles: list[str] = []
+        self.sink = SmtpSink()
+        self._secrets = {edge: _key() for edge in EDGES}
+        self._mail_key = _key()
+        self.processes: dict[str, PlatformProcess] = {}
+
+    @property
+    def base_url(self) -> str:
+        """Return the gateway's address."""
+        return f"http://127.0.0.1:{self._ports['gateway']}"
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """Return the SMTP sink."""
+        return self.sink
+
+    def ops_url(self, name: str) -> str:
+        """Return the ops port of one process."""
+        return f"http://127.0.0.1:{self._ops[name]}"
+
+    def start(self) -> None:
+        """Make and migrate the databases, start the processes, wait for their readiness."""
+        self.sink.start()
+        for name in SERVICES:
+            environment = self._service_environment(name)
+            log = self.folder / f"{name}.log"
+            PlatformProcess(f"services.{name} migrate", environment, log).run()
+            self.processes[name] = PlatformProcess(f"services.{name}", environment, log)
+        self.processes["gateway"] = PlatformProcess(
+            "gateway", self._gateway_environment(), self.folder / "gateway.log"
+        )
+        for process in self.processes.values():
+            process.start()
+        self.wait_until_ready()
+
+    def wait_until_ready(self, *names: str) -> None:
+        """Wait until the named processes (all, when none is named) say they are ready."""
+        for name in names or tuple(self.processes):
+            ready = partial(_is_ready, f"{self.ops_url(name)}/health/ready")
+            wait_until_ready(ready, [self.processes[name]])
+
+    def stop(self) -> None:
+        """Stop the gateway first, then the rest; drop what was made."""
+        codes = {name: self.processes[name].stop() for name in reversed(self.processes)}
+        self.sink.stop()
+        asyncio.run(self._drop())
+        bad = {name: self.processes[name].tail() for name, code in codes.items() if code != 0}
+        assert not bad, bad
+
+    async def _drop(self) -> None:
+        for name in SERVICES:
+            database = self._name(name)
+            roles = [f"{database}_owner", f"{database}_app"]
+            await drop_test_database(self._parts.postgres_admin_url, database=database, roles=roles)
+
+    def _name(self, service: str) -> str:
+        return f"gatehouse_test_{self._run}_{service}"
+
+    def _service_environment(self, name: str) -> dict[str, str]:
+        database = self._name(name)
+        owner, app = Role(f"{database}_owner", _key()), Role(f"{database}_app", _key())
+        admin_url = self._parts.postgres_admin_url
+        asyncio.run(provision(admin_url, database=database, owner=owner, app=app))
+        return {
+            **self._common(name),
+            **self._own(name),
+            "DATABASE_URL": database_url(admin_url, database=database, role=app),
+            "DATABASE_OWNER_URL": database_url(admin_url, database=database, role=owner),
+            "DATABASE_POOL_MAX": "10",
+        }
+
+    def _gateway_environment(self) -> dict[str, str]:
+        urls = {f"{name.upper()}_URL": self._url(name) for name in SERVICES}
+        return {**self._common("gateway"), **urls, "REDIS_URL": self._parts.redis_url}
+
+    def _common(self, name: str) -> dict[str, str]:
+        edges: dict[str, str] = {}
+        for (issuer, audience), secret in self._secrets.items():
+            if audience == name:
+                edges[f"ASSERTION_SECRETS_FROM_{issuer.upper()}"] = secret
+            if issuer == name:
+                edges[f"ASSERTION_SECRETS_TO_{audience.upper()}"] = secret
+        return {
+            **self.settings,
+            **edges,
+            "ENVIRONMENT": "development",
+            "LOG_FORMAT": "json",
+            "PORT": str(self._ports[name]),
+            "OPS_PORT": str(self._ops[name]),
+            "PUBLIC_BASE_URL": self.base_url,
+            "RABBITMQ_URL": self._parts.rabbitmq_url,
+        }
+
+    def _own(self, name: str) -> dict[str, str]:
+        own: dict[str, dict[str, str]] = {
+            "identity": {
+                "TOKEN_URL": self._url("token"),
+                "IDENTITY_KEY": _key(),
+                "MAIL_SECRETS_KEYS": self._mail_key,
+                "BOOTSTRAP_ADMIN_MUST_CHANGE": "false",
+            },
+            "token": {
+                "IDENTITY_URL": self._url("identity"),
+                "ISSUER": self.base_url,
+                "SIGNING_KEY_ENCRYPTION_KEYS": _key(),
+                "REDIS_URL": self._parts.redis_url,
+            },
+            "notify": {
+                "MAIL_TRANSPORT": "smtp",
+                "SMTP_HOST": "127.0.0.1",
+                "SMTP_PORT": str(self.sink.port),
+                "SMTP_SECURITY": "none",
+                "MAIL_FROM": "Gatehouse <no-reply@example.com>",
+                "MAIL_SECRETS_KEYS": self._mail_key,
+            },
+            "audit": {},
+        }
+        return own[name]
+
+    def _url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self._ports[name]}"
+
+
+def _is_ready(url: str, client: httpx.Client) -> bool:
+    return client.get(url).is_success
+
+
+def _key() -> str:
+    return b64encode(secrets.token_bytes(32))

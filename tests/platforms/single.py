@@ -1,0 +1,50 @@
+"""Shape one: the whole platform in one process, as `make run` starts it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from chassis.processes import free_port
+from tests.platforms.mailbox import LocalInbox, Mailbox
+from tests.platforms.platform import Platform, wait_until_ready
+from tests.platforms.process import PlatformProcess
+
+
+class SingleProcess(Platform):
+    """`python -m allinone` on its own data folder and port."""
+
+    shape = "one process"
+
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+        super().__init__(folder, settings)
+        self._port = free_port()
+        self.data_dir = folder / "data"
+        self.process = PlatformProcess(
+            "allinone",
+            {
+                **self.settings,
+                "PORT": str(self._port),
+                "DATA_DIR": str(self.data_dir),
+                "LOG_FORMAT": "json",
+            },
+            folder / "allinone.log",
+        )
+
+    @property
+    def base_url(self) -> str:
+        """Return the gateway's address."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """Return the local inbox."""
+        return LocalInbox(self.base_url)
+
+    def start(self) -> None:
+        """Start it and wait until the gateway answers with keys."""
+        self.process.start()
+        jwks = f"{self.base_url}/.well-known/jwks.json"
+        wait_until_ready(lambda client: client.get(jwks).is_success, [self.process])
+
+    def stop(self) -> None:
+        """Stop it in good order."""
+        assert self.process.stop() == 0, self.process.tail()
