@@ -1,10 +1,11 @@
 """The shape every deployable has in memory: two ASGI apps, a lifespan, a health."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -29,7 +30,7 @@ class Deployable:
     """One service or the gateway, ready to be served by `chassis.server`.
 
     `lifespan` opens what the app needs and closes it again; it is entered before the first
-    request and left after the last.
+    request and left after the last. `protocol` is uvicorn's HTTP protocol for the public port.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Deployable:
     lifespan: Lifespan
     health: Health
     metrics: Metrics
+    protocol: type[asyncio.Protocol] | Literal["httptools"] = "httptools"
     ops: ASGIApp = field(init=False)
 
     def __post_init__(self) -> None:

@@ -7,13 +7,16 @@ it. Killed at any moment, the relay's next start publishes again what was not ma
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import structlog
 
+from chassis.background import first_of
 from chassis.bus import (
     Accept,
     Binding,
     BusSubscription,
+    BusUnavailable,
     Delivery,
     EventCallback,
     Message,
@@ -23,6 +26,9 @@ from chassis.bus import (
 from contracts.envelope import EVENTS_EXCHANGE, CloudEvent
 
 log = structlog.get_logger()
+
+# A relay that starts a little before the last consumer need not fall back to its back-off.
+_PATIENCE = timedelta(seconds=2)
 
 
 @dataclass(slots=True)
@@ -38,9 +44,10 @@ class _Queue:
 class InProcessBus:
     """Hands messages to the consumers of this process.
 
-    *queues* are known from the start: what is published before their consumers have subscribed
-    is not confirmed, so it waits in the outbox. A queue stays known when its consumer stops. An
-    event for which no queue is known is confirmed, a command is not.
+    Nothing is published before `open`: who builds the process calls it once every consumer has
+    subscribed, for an event published earlier would miss the later ones. A queue stays known when
+    its consumer stops (its messages then wait in the outbox), and *queues* are known from the
+    start. An event for which no queue is known is confirmed, a command is not.
     """
 
     single_process = True
@@ -48,9 +55,20 @@ class InProcessBus:
     def __init__(self, queues: Sequence[QueueSpec] = ()) -> None:
         self._queues = {spec.name: _Queue(spec) for spec in queues}
         self._listeners: list[_Listener] = []
+        self._opened = asyncio.Event()
+
+    def open(self) -> None:
+        """Begin to publish: every consumer of this process has subscribed."""
+        self._opened.set()
 
     async def publish(self, messages: Sequence[Message]) -> Sequence[Outcome]:
-        """Have every message accepted by every queue it belongs to; queues do not wait in line."""
+        """Have every message accepted by every queue it belongs to; queues do not wait in line.
+
+        Raises BusUnavailable before the bus is open.
+        """
+        await first_of(self._opened, within=_PATIENCE)
+        if not self._opened.is_set():
+            raise BusUnavailable("not open: open() is called when all consumers have subscribed")
         wanted = [_Wanted(queue, messages) for queue in tuple(self._queues.values())]
         results = await asyncio.gather(*(one.hand_over() for one in wanted if one.places))
         refused = frozenset[int]().union(*results)

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import uuid4
 
 import structlog
@@ -44,6 +44,8 @@ class RequestState:
     trace: TraceContext
     caller: Caller | None = None
     problem_code: str | None = None
+    headers: Mapping[str, str] = field(default_factory=lambda: SECURITY_HEADERS)
+    """What the answer gets unless it says it itself; fewer for a foreign service's answers."""
 
 
 def state_of(scope: Scope) -> RequestState:
@@ -192,7 +194,7 @@ def target_of(scope: Scope) -> str:
 
 
 def _complete(headers: MutableHeaders, state: RequestState) -> None:
-    for name, value in SECURITY_HEADERS.items():
+    for name, value in state.headers.items():
         headers.setdefault(name, value)
     headers["X-Request-Id"] = state.request_id
     content_type = headers.get("content-type", "")

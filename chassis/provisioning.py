@@ -154,8 +154,8 @@ async def _join(connection: asyncpg.Connection, owner: Role) -> None:
     """Let an administrator that is no superuser hand things to *owner*: only members may."""
     if await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
         return
-    if not await connection.fetchval("SELECT pg_has_role($1, 'MEMBER')", owner.name):
-        await connection.execute(f"GRANT {quote_identifier(owner.name)} TO CURRENT_USER")
+    # Since PostgreSQL 16 the maker of a role is a member that may not act as it, until told so.
+    await connection.execute(f"GRANT {quote_identifier(owner.name)} TO CURRENT_USER")
 
 
 async def _ensure_database(connection: asyncpg.Connection, database: str, owner: Role) -> None:

@@ -187,4 +187,4 @@ def _message(row: OutboxRow) -> Message:
 def _tell_away(error: Exception, failures: int) -> None:
     """Log the first failure of a row of them; the gauges tell how long it lasts."""
     if failures == 1:
-        log.warning("relay.waiting", reason=type(error).__name__)
+        log.warning("relay.waiting", reason=type(error).__name__, detail=str(error))

@@ -5,6 +5,7 @@ import contextlib
 import signal
 import socket
 from collections.abc import Callable, Generator, Sequence
+from typing import Literal
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -30,12 +31,20 @@ class _Server(uvicorn.Server):
 class _Listener:
     """One ASGI app on one port."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int, *, drain_timeout: float) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        *,
+        drain_timeout: float,
+        protocol: type[asyncio.Protocol] | Literal["httptools"] = "httptools",
+    ) -> None:
         self.socket = _bind(host, port)
         config = uvicorn.Config(
             app,
             loop="none",
-            http="httptools",
+            http=protocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -109,7 +118,13 @@ class Serving:
         self._ops.append(ops)
         self.ops_addresses[deployable.name] = ops.socket.getsockname()[:2]
         await ops.start()
-        public = _Listener(deployable.http, settings.host, settings.port, drain_timeout=drain)
+        public = _Listener(
+            deployable.http,
+            settings.host,
+            settings.port,
+            drain_timeout=drain,
+            protocol=deployable.protocol,
+        )
         self._public.append(public)
         self.addresses[deployable.name] = public.socket.getsockname()[:2]
         await self._resources.enter_async_context(deployable.lifespan())

@@ -1,5 +1,6 @@
 """The deny list in memory: which tokens are dead before their time (D12)."""
 
+import sys
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -61,7 +62,8 @@ class DenyList:
         return None
 
     def _add_subject(self, entry: Revocation) -> bool:
-        below = entry.below_version or 0
+        # An entry without a version is not foreseen; were one to come, it would mean all of them.
+        below = sys.maxsize if entry.below_version is None else entry.below_version
         known = self._subjects.get(entry.value, _Subject(0, entry.revoked_until))
         merged = _Subject(max(known.below_version, below), max(known.until, entry.revoked_until))
         changed = self._subjects.get(entry.value) != merged

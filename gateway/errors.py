@@ -15,13 +15,19 @@ from chassis.errors import (
 
 
 class AmbiguousRequest(BadRequest):
-    """Its framing or its Host could be read in two ways (RFC 9112 §3.2, §6.1)."""
+    """Its framing or its Host could be read in two ways (RFC 9112 §3.2, §6.1).
+
+    Nothing that follows on the connection can be trusted to begin where it seems to.
+    """
 
     code = "ambiguous_request"
     title = "The request can be read in more than one way."
 
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail, headers={"Connection": "close"})
 
-class AmbiguousPath(BadRequest):
+
+class AmbiguousPath(AmbiguousRequest):
     """Another server could understand another path (RFC 3986 §6.2)."""
 
     code = "ambiguous_path"

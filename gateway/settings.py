@@ -25,12 +25,15 @@ def _words(value: object) -> object:
 
 
 Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
+RateSetting = Annotated[RateField, NoDecode]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 
 
 class GatewaySettings(ProcessSettings):
     """What the gateway is told; rates read like `10/minute`."""
 
+    port: int = Field(default=8000, ge=0, le=65535)
+    ops_port: int = Field(default=9000, ge=0, le=65535)
     public_base_url: str
     audience: str = "gatehouse"
 
@@ -53,25 +56,25 @@ class GatewaySettings(ProcessSettings):
     routes_file: Path | None = None
     dev_inbox: bool = False
 
-    rate_limit_per_user: RateField = Rate.parse("10/minute")
-    rate_limit_per_ip: RateField = Rate.parse("50/minute")
-    rate_limit_login: RateField = Rate.parse("5/minute")
-    rate_limit_register: RateField = Rate.parse("3/minute")
-    rate_limit_password_reset: RateField = Rate.parse("3/hour")
-    rate_limit_refresh: RateField = Rate.parse("600/minute")
-    rate_limit_account: RateField = Rate.parse("120/minute")
-    rate_limit_admin: RateField = Rate.parse("600/minute")
+    rate_limit_per_user: RateSetting = Rate.parse("10/minute")
+    rate_limit_per_ip: RateSetting = Rate.parse("50/minute")
+    rate_limit_login: RateSetting = Rate.parse("5/minute")
+    rate_limit_register: RateSetting = Rate.parse("3/minute")
+    rate_limit_password_reset: RateSetting = Rate.parse("3/hour")
+    rate_limit_refresh: RateSetting = Rate.parse("600/minute")
+    rate_limit_account: RateSetting = Rate.parse("120/minute")
+    rate_limit_admin: RateSetting = Rate.parse("600/minute")
 
     @field_validator("public_base_url")
     @classmethod
     def _origin(cls, value: str) -> str:
-        """Return the URL without a trailing slash: it is the `iss` of every token."""
+        """Take the URL exactly as it stands: it is the `iss` of every token."""
         url = URL(value)
         if url.scheme not in ("http", "https") or not url.host or url.user:
             raise ValueError("is not an http(s) URL such as https://auth.example.com")
-        if url.path not in ("", "/") or url.query_string or url.fragment:
-            raise ValueError("must have no path, query or fragment")
-        return value.rstrip("/")
+        if value != str(url.origin()):
+            raise ValueError("must be an origin: no path, no slash at the end, no default port")
+        return value
 
     @field_validator("cors_allowed_origins")
     @classmethod

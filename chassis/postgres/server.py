@@ -56,12 +56,17 @@ class PrivatePostgres:
 
     @property
     def installation(self) -> Installation:
-        """The programs in use: those of the data's own version."""
-        if self._installation is None:
-            made_by = self.data / "PG_VERSION"
-            major = int(made_by.read_text()) if made_by.exists() else None
-            self._installation = find_installation(major)
-        return self._installation
+        """The programs in use: those of the data's own version. Raises PostgresError."""
+        made_by = self.data / "PG_VERSION"
+        major = int(made_by.read_text()) if made_by.exists() else None
+        chosen = self._installation or find_installation(major)
+        if major is not None and major != chosen.major:
+            raise PostgresError(
+                f"{self.data} was made by PostgreSQL {major}, not {chosen.major}: choose another"
+                " folder, or install that version"
+            )
+        self._installation = chosen
+        return chosen
 
     @property
     def admin_url(self) -> str:
@@ -87,9 +92,7 @@ class PrivatePostgres:
             take_ownership(self.data, identity)
             self._start_until_ready(identity)
         except BaseException:
-            if self._child is not None:
-                self.kill()
-            self._release()
+            self._discard()
             raise
 
     def stop(self) -> None:
@@ -101,9 +104,8 @@ class PrivatePostgres:
 
     def kill(self) -> None:
         """Kill it at once, as a crash would: for tests."""
-        self._running().kill()
-        self._child = None
-        self._release()
+        self._running()
+        self._discard()
 
     def restart(self) -> None:
         """Start again on the same port, after stop or kill or while it runs."""
@@ -115,6 +117,12 @@ class PrivatePostgres:
         if self._child is None:
             raise PostgresError(f"PostgreSQL in {self.data} has not been started")
         return self._child
+
+    def _discard(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+        self._release()
 
     def _release(self) -> None:
         if self._claim is not None:

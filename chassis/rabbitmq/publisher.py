@@ -55,7 +55,8 @@ class Publisher:
             )
         except PublishError:
             return Outcome.UNROUTABLE
-        except DeliveryError:
+        except DeliveryError as error:
+            log.warning("publish.refused", type=message.routing_key, reason=str(error))
             return Outcome.FAILED
         except Exception as error:  # noqa: BLE001 - closed channels and sockets raise many kinds
             log.debug("publish.unanswered", reason=type(error).__name__)

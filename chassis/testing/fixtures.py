@@ -5,7 +5,7 @@ gets databases and virtual hosts of its own, all named `gatehouse_test_*`.
 
 A folder whose tests shall run on every PostgreSQL there is overrides one fixture in its conftest:
 
-    @pytest.fixture
+    @pytest.fixture(scope="session")
     def postgres_server(each_postgres: PostgresServer) -> PostgresServer:
         return each_postgres
 """
@@ -125,7 +125,7 @@ def postgres_servers(servers: Servers) -> list[PostgresServer]:
     return [servers.postgres(offer) for offer in servers.postgres_offers()]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def postgres_server(postgres: PostgresServer) -> PostgresServer:
     """Give the server in which `make_database` works; override it to choose another."""
     return postgres

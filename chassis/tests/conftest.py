@@ -6,10 +6,9 @@ import pytest
 
 from chassis.bus import EventBus, QueueSpec
 from chassis.database import Database
-from chassis.inprocess import InProcessBus
 from chassis.rabbitmq import RabbitMQBus
 from chassis.testing.fixtures import MakeDatabase
-from chassis.tests.event_world import World, create_tables
+from chassis.tests.event_world import World, create_tables, open_bus
 
 MakeBus = Callable[[Sequence[QueueSpec]], EventBus]
 
@@ -28,6 +27,6 @@ async def world(make_database: MakeDatabase) -> AsyncIterator[World]:
 def make_bus(request: pytest.FixtureRequest) -> MakeBus:
     """Give a factory of buses: each is a new process's, all meet the same queues."""
     if request.param == "in process":
-        return InProcessBus
+        return open_bus
     url: str = request.getfixturevalue("rabbitmq_url")
     return lambda queues: RabbitMQBus(url, name="tests", queues=queues)

@@ -16,7 +16,9 @@ from chassis.bus import EventBus, QueueSpec
 from chassis.clock import SystemClock
 from chassis.consumer import Consumer
 from chassis.database import Database, Transaction, metadata
+from chassis.ids import uuid7
 from chassis.inbox import inbox_tables
+from chassis.inprocess import InProcessBus
 from chassis.outbox import Outbox, outbox_tables
 from chassis.relay import Relay
 from chassis.subscriptions import Handler, Subscription
@@ -132,12 +134,14 @@ class World:
     @asynccontextmanager
     async def running(self, bus: EventBus, *consumers: Consumer) -> AsyncIterator[None]:
         """Run relay and consumers as one process does; stop them and close *bus* at the end."""
-        async with Background(grace=timedelta(seconds=5)) as background:
-            for consumer in consumers:
-                await consumer.start(bus, background)
-            self.relay(bus).start(background)
-            yield
-        await bus.close()
+        try:
+            async with Background(grace=timedelta(seconds=5)) as background:
+                for consumer in consumers:
+                    await consumer.start(bus, background)
+                self.relay(bus).start(background)
+                yield
+        finally:
+            await bus.close()
 
     async def effects(self, queue: str = "test") -> list[int]:
         """Return the numbers that had an effect, in the order they had it."""
@@ -164,9 +168,24 @@ class World:
             await tx.execute(statement)
 
 
+def drawn(number: int, *, type_: str = NumberDrawn.type) -> CloudEvent:
+    """Return an event as it comes from somewhere."""
+    clock = SystemClock()
+    return CloudEvent(
+        id=uuid7(clock), source="/test", type=type_, time=clock.now(), data={"number": number}
+    )
+
+
 def spec_of(*consumers: Consumer) -> list[QueueSpec]:
     """Return the durable queues of *consumers*."""
     return [consumer.spec for consumer in consumers]
+
+
+def open_bus(queues: Sequence[QueueSpec] = ()) -> InProcessBus:
+    """Return a bus inside this process to which every consumer is taken to have subscribed."""
+    bus = InProcessBus(queues)
+    bus.open()
+    return bus
 
 
 async def create_tables(url: str) -> None:

@@ -72,7 +72,7 @@ def models() -> sa.MetaData:
     return tables
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def postgres_server(each_postgres: PostgresServer) -> PostgresServer:
     """Run on every version of this machine."""
     return each_postgres

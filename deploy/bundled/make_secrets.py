@@ -130,10 +130,13 @@ def _rabbitmq_definitions(value: Value) -> dict[str, object]:
         }
         for user in BROKER_USERS
     ]
+    # A producer declares the queues of all services before it publishes; the gateway declares but
+    # the exchanges and a queue that dies with its connection.
+    services = "|".join(SERVICES)
+    queues = dict.fromkeys(SERVICES, rf"|({services})\.[a-z]+") | {"gateway": ""}
     permissions = []
     for user in BROKER_USERS:
-        # The shared exchanges, its own queues, and those that die with its connection.
-        names = rf"^(auth\..*|{user}(\..*)?|amq\.gen-.*)$"
+        names = rf"^(auth\.[a-z-]+|amq\.gen-.*{queues[user]})$"
         rights = {"configure": names, "write": names, "read": names}
         permissions.append({"user": user, "vhost": "gatehouse", **rights})
     return {"vhosts": [{"name": "gatehouse"}], "users": users, "permissions": permissions}

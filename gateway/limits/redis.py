@@ -34,7 +34,7 @@ class RedisLimiter:
         self._script = redis.register_script(_SCRIPT.read_text(encoding="utf-8"))
 
     @classmethod
-    def from_url(cls, url: str, *, timeout: float = 0.1) -> Self:
+    def from_url(cls, url: str, *, timeout: float = 0.1, clock: Clock | None = None) -> Self:
         """Connect to *url*, lazily."""
         pool = BlockingConnectionPool.from_url(
             url,
@@ -44,7 +44,7 @@ class RedisLimiter:
             socket_connect_timeout=timeout,
             retry=Retry(NoBackoff(), 0),
         )
-        return cls(Redis(connection_pool=pool), timeout=timeout)
+        return cls(Redis(connection_pool=pool), timeout=timeout, clock=clock)
 
     async def decide(self, demands: Sequence[Demand]) -> Decision:
         """Decide all *demands* of one request in one atomic script call.

@@ -28,11 +28,12 @@ class RoutesInvalid(Exception):  # noqa: N818 - said of the files
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What the files refer to: our services' URLs, the rates of settings, what is switched on."""
+    """What the files refer to: our services' URLs, rates of settings, switches, pages."""
 
     services: Mapping[str, str]
     rates: Mapping[str, Rate]
     flags: frozenset[str]
+    pages: frozenset[str]
 
 
 def load_table(surroundings: Surroundings, *paths: Path) -> RouteTable:
@@ -57,6 +58,7 @@ class _Builder:
         self.specs: list[RouteSpec] = []
         self._flags = surroundings.flags
         self._rates = surroundings.rates
+        self._pages = surroundings.pages
         self._limits: dict[str, LimitSpec] = {}
         self._timeouts: dict[str, float] = {}
         self._upstreams: dict[str, Upstream] = {}
@@ -75,6 +77,8 @@ class _Builder:
         upstream = self._upstreams.get(spec.upstream or "")
         if spec.upstream and upstream is None:
             self.complaints.append(f"{spec.path}: no upstream is called {spec.upstream}")
+        if spec.page and spec.page not in self._pages:
+            self.complaints.append(f"{spec.path}: no page is called {spec.page}")
         service = upstream is None or upstream.service
         roles = frozenset() if isinstance(spec.access, str) else frozenset(spec.access)
         body_limit = _SERVICE_BODY_BYTES if service else _PRODUCT_BODY_BYTES
@@ -104,7 +108,9 @@ class _Builder:
         if "/" in text:
             return self._own_limit(spec, text)
         shared = self._limits.get(text)
-        rate = shared and (shared.rate or self._rates.get(shared.setting or ""))
+        rate = None
+        if shared is not None:
+            rate = shared.rate or self._rates.get(shared.setting or "")
         if shared is None or rate is None:
             self.complaints.append(f"{spec.path}: no limit is called {text}")
             return None

@@ -67,9 +67,7 @@ ERASED_PERSONS = sa.Table(
     "erased_persons",
     METADATA,
     sa.Column("digest", sa.LargeBinary, primary_key=True),
-    sa.Column(
-        "erased_at", _MOMENT, nullable=False, server_default=sa.func.now()
-    ),
+    sa.Column("erased_at", _MOMENT, nullable=False, server_default=sa.func.now()),
 )
 """SHA-256 of the ids of erased persons: what arrives late about them is not kept."""
 
@@ -79,9 +77,7 @@ AUDIT_PARTITIONS = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("starts_at", _MOMENT, nullable=False, unique=True),
     sa.Column("ends_at", _MOMENT, nullable=False, unique=True),
-    sa.Column(
-        "created_at", _MOMENT, nullable=False, server_default=sa.func.now()
-    ),
+    sa.Column("created_at", _MOMENT, nullable=False, server_default=sa.func.now()),
     sa.Column("dropped_at", _MOMENT),
     sa.CheckConstraint("starts_at < ends_at", name="range"),
 )
@@ -96,9 +92,7 @@ ARCHIVE_MANIFESTS = sa.Table(
     sa.Column("row_count", sa.BigInteger, nullable=False),
     sa.Column("sha256", sa.LargeBinary, nullable=False),
     sa.Column("manifest", sa.LargeBinary, nullable=False),
-    sa.Column(
-        "written_at", _MOMENT, nullable=False, server_default=sa.func.now()
-    ),
+    sa.Column("written_at", _MOMENT, nullable=False, server_default=sa.func.now()),
     sa.Column("verified_at", _MOMENT),
     sa.ForeignKeyConstraint(["partition_name"], ["audit_partitions.name"]),
 )
@@ -118,9 +112,7 @@ PRODUCER_GAPS = sa.Table(
     sa.Column("source", sa.Text, primary_key=True),
     sa.Column("first_missing", sa.BigInteger, primary_key=True),
     sa.Column("last_missing", sa.BigInteger, nullable=False),
-    sa.Column(
-        "noticed_at", _MOMENT, nullable=False, server_default=sa.func.now()
-    ),
+    sa.Column("noticed_at", _MOMENT, nullable=False, server_default=sa.func.now()),
     sa.CheckConstraint("first_missing <= last_missing", name="range"),
 )
 """Numbers below `seen_to` that no row of the log has."""

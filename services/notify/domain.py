@@ -17,6 +17,7 @@ _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 # What mail programs turn into a link by themselves: a scheme, or a dot between a word and letters.
 _LINK_LIKE = re.compile(r"://|@|[^\W_]\.[^\W\d_]{2,}")
+_WEB_ADDRESS = re.compile(r"https?://[^\s<>\"']+")
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -260,6 +261,11 @@ def masked(address: str | None) -> str | None:
 def token_link(base_url: str, template: Template, token: str) -> str:
     """Return the link of a mail with a secret: fragments reach no server and no log."""
     return f"{base_url}{PAGES[template]}#token={quote(token, safe='')}"
+
+
+def links_in(text: str) -> list[str]:
+    """Return the web addresses that stand in *text*, each once, in order."""
+    return list(dict.fromkeys(_WEB_ADDRESS.findall(text)))
 
 
 def header_id(message_id: UUID, sender: str) -> str:

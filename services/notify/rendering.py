@@ -1,6 +1,8 @@
 """From a template and its values to subject, text and HTML."""
 
-from collections.abc import Mapping
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,9 +11,8 @@ from urllib.parse import urlsplit
 
 from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from markupsafe import Markup
 
-from services.notify.domain import Template
+from services.notify.domain import Template, links_in
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -58,6 +59,25 @@ class Renderer:
         return Rendered(SUBJECTS[template], text, html)
 
 
+class InboxPage:
+    """The page of the development inbox: mails in sandboxed frames, and nothing that runs.
+
+    Frames inherit the page's policy (HTML, srcdoc documents), so that no mail can load anything.
+    """
+
+    def __init__(self) -> None:
+        self._template = environment().get_template("inbox.html")
+        styles = " ".join(f"'{_hash_of(name)}'" for name in ("inbox.css", "mail.css"))
+        self.content_security_policy = (
+            f"default-src 'none'; style-src {styles}; base-uri 'none'; form-action 'none';"
+            " frame-ancestors 'none'"
+        )
+
+    def render(self, messages: Sequence[Any], *, recipient: str | None) -> str:
+        """Return the page; each of *messages* has the attributes of an inbox message."""
+        return self._template.render(messages=messages, recipient=recipient)
+
+
 def environment() -> ImmutableSandboxedEnvironment:
     """Return the template engine: sandboxed, strict, escaping in every `.html`."""
     made = ImmutableSandboxedEnvironment(
@@ -69,8 +89,7 @@ def environment() -> ImmutableSandboxedEnvironment:
         keep_trailing_newline=True,
     )
     made.filters["moment"] = moment
-    # One style sheet, word for word the same in every mail: the inbox page allows it by its hash.
-    made.globals["mail_style"] = Markup((TEMPLATES / "mail.css").read_text("utf-8"))
+    made.filters["links"] = links_in
     return made
 
 
@@ -78,3 +97,9 @@ def moment(value: datetime | str) -> str:
     """Write a time as people read it; *value* may be RFC 3339 text."""
     when = datetime.fromisoformat(value) if isinstance(value, str) else value
     return when.astimezone(UTC).strftime("%d %B %Y, %H:%M UTC")
+
+
+def _hash_of(name: str) -> str:
+    """Return how a policy names one inline style sheet (CSP3 §2.3.1)."""
+    digest = hashlib.sha256((TEMPLATES / name).read_bytes()).digest()
+    return "sha256-" + base64.b64encode(digest).decode()

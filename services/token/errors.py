@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from chassis.errors import FieldError, NotFound, Problem, Unauthenticated, Unavailable
+from chassis.errors import BadRequest, FieldError, NotFound, Problem, Unauthenticated, Unavailable
 
 
 class InvalidCredentials(Unauthenticated):
@@ -26,6 +26,13 @@ class LoginRequired(Unauthenticated):
 
     code = "unauthenticated"
     title = "Log in first."
+
+
+class EventNotAccepted(BadRequest):
+    """The pushed event is not one that token has any business with."""
+
+    code = "event_not_accepted"
+    title = "This event is not expected here."
 
 
 class SessionNotFound(NotFound):

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from chassis.settings import KeyList, ServiceSettings
+from services.token.domain.sessions import Lifetimes
 
 _AUTHENTICATE_MARGIN_SECONDS = 2.0
 
@@ -38,6 +39,15 @@ class TokenSettings(ServiceSettings):
     def access_token_ttl(self) -> timedelta:
         """Return how long an access token is valid."""
         return timedelta(minutes=self.access_token_expire_minutes)
+
+    @property
+    def lifetimes(self) -> Lifetimes:
+        """Return how long tokens and sessions last."""
+        return Lifetimes(
+            access=self.access_token_ttl,
+            idle=timedelta(days=self.refresh_token_expire_days),
+            absolute=timedelta(days=self.refresh_token_absolute_days),
+        )
 
     @property
     def authenticate_deadline(self) -> float:

@@ -1,11 +1,10 @@
 """The same journeys against both shapes of the platform."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from tests.platforms.five import FiveProcesses, Parts
+from tests.platforms.five import FiveProcesses
 from tests.platforms.person import Person
 from tests.platforms.platform import Platform
 from tests.platforms.single import SingleProcess
@@ -13,14 +12,17 @@ from tests.platforms.single import SingleProcess
 
 @pytest.fixture(
     scope="session",
-    params=["single", pytest.param("five", marks=pytest.mark.real)],
+    params=["one process", pytest.param("five processes", marks=pytest.mark.real)],
 )
 def platform(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Platform]:
     """Start the platform once per shape, with all limits at their defaults."""
-    folder = tmp_path_factory.mktemp(request.param)
-    running = _platform(request, folder)
+    folder = tmp_path_factory.mktemp("platform")
+    if request.param == "one process":
+        running: Platform = SingleProcess(folder)
+    else:
+        running = FiveProcesses(folder, request.getfixturevalue("parts"))
     running.start()
     yield running
     running.stop()
@@ -54,18 +56,3 @@ async def admin(platform: Platform) -> AsyncIterator[Person]:
     administrator = await platform.admin()
     yield administrator
     await administrator.close()
-
-
-Arrive = Callable[[], Person]
-Step = Callable[[], Awaitable[object]]
-
-
-def _platform(request: pytest.FixtureRequest, folder: Path) -> Platform:
-    if request.param == "single":
-        return SingleProcess(folder)
-    parts = Parts(
-        postgres_admin_url=request.getfixturevalue("postgres").admin_url,
-        rabbitmq_url=request.getfixturevalue("rabbitmq_session_url"),
-        redis_url=request.getfixturevalue("redis_url"),
-    )
-    return FiveProcesses(folder, parts)

@@ -129,7 +129,7 @@ class PrivateRabbitMQ(_Broker):
             _run([str(self._scripts / "rabbitmqctl"), "eval", expression], self._environment())
             return
         command = [fast, "-c", self._cookie, "-address", f"127.0.0.1:{self._dist_port}", "-e"]
-        answer = _run(command, self._environment(), expression)
+        answer = _run(command, self._environment(), f"{expression}\n")
         if answer != "{ok, ok}":
             raise ServerMissingError(f"RabbitMQ refused {expression} {answer}")
 

@@ -4,6 +4,8 @@ import asyncio
 import atexit
 import contextlib
 
+import asyncpg
+
 from chassis.testing.databases import Databases
 from chassis.testing.servers.postgres import PostgresOffer, PostgresServer, available_postgres
 from chassis.testing.servers.rabbitmq import RabbitMQServer, offer_rabbitmq
@@ -69,7 +71,7 @@ class Servers:
         """Drop what was made in the servers, and stop those that are ours."""
         for databases in self._databases.values():
             # A server a test has killed takes its databases with it.
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, asyncpg.PostgresError):
                 asyncio.run(databases.close())
         self._databases.clear()
         for server in (*self._postgres.values(), self._redis, self._rabbitmq):

@@ -5,7 +5,7 @@ Beyond the RFC, integers of any size are written exactly: evidence is not rounde
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 
 _FIXED_FROM, _FIXED_TO = -7, 21  # ECMAScript writes exponents outside 1e-7 < |x| < 1e21
@@ -33,7 +33,7 @@ def _write(value: object) -> str:
     if isinstance(value, Mapping):
         members = sorted(value.items(), key=_utf16)
         return "{" + ",".join(f"{_write(str(k))}:{_write(v)}" for k, v in members) + "}"
-    if isinstance(value, Sequence):
+    if isinstance(value, list | tuple):
         return "[" + ",".join(_write(item) for item in value) + "]"
     raise NotCanonicalError(f"{type(value).__name__} is not JSON")
 
@@ -54,7 +54,9 @@ def _number(value: float) -> str:
     text = "".join(map(str, digits))
     point = len(text) + exponent  # where the decimal point stands, counted from the first digit
     minus = "-" if sign else ""
-    return minus + (_fixed(text, point) if _FIXED_FROM < point - 1 < _FIXED_TO else _exponential(text, point))
+    return minus + (
+        _fixed(text, point) if _FIXED_FROM < point - 1 < _FIXED_TO else _exponential(text, point)
+    )
 
 
 def _fixed(digits: str, point: int) -> str:

@@ -65,9 +65,7 @@ RULES: dict[str, Rule] = {
     "token.token.revoked.v1": Rule(("kind", "below_version", "revoked_until"), ("value",)),
     "token.signing_key.rotated.v1": Rule(("kid", "previous_kid"), ()),
     "notify.message.sent.v1": Rule(("message_id", "template")),
-    "notify.message.failed.v1": Rule(
-        ("message_id", "template", "reason"), ("user_id",), "failure"
-    ),
+    "notify.message.failed.v1": Rule(("message_id", "template", "reason"), ("user_id",), "failure"),
     "notify.message.suppressed.v1": Rule(
         ("message_id", "template", "reason"), ("user_id",), "denied"
     ),
@@ -76,10 +74,8 @@ RULES: dict[str, Rule] = {
     "audit.ip.unblocked.v1": Rule(("block_id",), ("cidr",)),
     "audit.checkpoint.signed.v1": Rule(("tree_size", "root_hash"), ()),
     "audit.archive.completed.v1": Rule(("partition", "rows"), ()),
-    LOG_READ: Rule(("view", "filters", "rows"), ("ip", "type", "outcome", "from", "to")),
-    "gateway.request.denied.v1": Rule(
-        ("reason", "route", "count", "window_seconds"), (), "denied"
-    ),
+    LOG_READ: Rule(("view", "filters", "type", "outcome", "from", "to", "entry", "rows"), ("ip",)),
+    "gateway.request.denied.v1": Rule(("reason", "route", "count", "window_seconds"), (), "denied"),
 }
 
 

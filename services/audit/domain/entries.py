@@ -25,8 +25,9 @@ class Entry:
     bodies: Sequence[bytes]
 
     def shown(self) -> dict[str, Any]:
-        """Return the JSON object of the entry; `erased` says that personal data is gone or kept
-        from this reader.
+        """Return the JSON object of the entry.
+
+        `erased` says that personal data is gone, or is another's and kept from this reader.
         """
         leaf = json.loads(self.leaf_bytes)
         shares = [json.loads(body) for body in self.bodies]

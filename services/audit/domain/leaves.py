@@ -44,8 +44,11 @@ class PersonalRecord:
 class LogRecord:
     """One row of the log with its personal records; `producerseq` is None when it has none."""
 
-    event: CloudEvent
+    event_id: UUID
     received_at: datetime
+    occurred_at: datetime
+    type: str
+    source: str
     outcome: str
     subject: str | None
     producerseq: int | None
@@ -78,10 +81,13 @@ def record(event: CloudEvent, *, received_at: datetime, new_salt: Callable[[], b
         for share in classified.shares
     )
     return LogRecord(
-        event=event,
+        event_id=event.id,
         received_at=received_at,
+        occurred_at=event.time,
+        type=searchable_text(event.type) or "",
+        source=searchable_text(event.source) or "",
         outcome=classified.outcome,
-        subject=classified.subject,
+        subject=searchable_text(classified.subject),
         producerseq=_sequence(event.producerseq),
         trace_id=_trace_id(event.traceparent),
         leaf_bytes=_leaf(event, classified, received_at, personal),

@@ -6,53 +6,38 @@ nothing else: the ledger row is claimed again when its lease has run out.
 
 import asyncio
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 from chassis.backoff import Backoff
 from chassis.clock import Clock
-from chassis.crypto import SealBrokenError, unseal
 from chassis.database import Database, DatabaseUnavailable
 from chassis.logs import get_logger
 from chassis.outbox import Outbox
 from services.notify.domain import (
     SENT,
-    InvalidAddressError,
     Message,
     Reason,
     RetryPolicy,
     State,
     Verdict,
-    greeted_name,
-    header_id,
-    mailbox,
-    token_link,
     verdict_before_sending,
 )
-from services.notify.rendering import Renderer
 from services.notify.repository import ledger
 from services.notify.service.announcements import announce
-from services.notify.transports import Mail, PermanentFailure, Sender, TemporaryFailure, Transport
+from services.notify.service.composition import Composer
+from services.notify.transports import PermanentFailure, TemporaryFailure, Transport
 
 _SETTLE_ATTEMPTS = 6
 
 log = get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Letterhead:
-    """What all mails of an installation share: their sender and where their links lead."""
-
-    sender: Sender
-    base_url: str
-
-
 class Delivery:
     """Delivers what is due.
 
-    *keys* open the sealed tokens. *lease* must outlast what the transport takes at most, or two
+    *lease* must outlast what the transport takes at most, or two
     processes send the same mail. *chance* returns numbers in [0, 1).
     """
 
@@ -62,9 +47,7 @@ class Delivery:
         database: Database,
         outbox: Outbox,
         transport: Transport,
-        renderer: Renderer,
-        letterhead: Letterhead,
-        keys: Sequence[bytes],
+        composer: Composer,
         clock: Clock,
         policy: RetryPolicy,
         lease: timedelta,
@@ -74,9 +57,7 @@ class Delivery:
         self._database = database
         self._outbox = outbox
         self._transport = transport
-        self._renderer = renderer
-        self._letterhead = letterhead
-        self._keys = keys
+        self._composer = composer
         self._clock = clock
         self._policy = policy
         self._lease = lease
@@ -105,11 +86,7 @@ class Delivery:
         if verdict is not None:
             return verdict
         try:
-            await self._transport.send(self._compose(message))
-        except SealBrokenError:
-            return Verdict(State.FAILED, Reason.SECRET_UNREADABLE)
-        except InvalidAddressError:
-            return Verdict(State.FAILED, Reason.ADDRESS_INVALID)
+            await self._transport.send(self._composer.compose(message))
         except PermanentFailure as failure:
             return Verdict(State.FAILED, failure.reason)
         except TemporaryFailure as failure:
@@ -128,29 +105,6 @@ class Delivery:
 
     def _again(self, message: Message, reason: str) -> Verdict:
         return self._policy.after_failure(message.attempts, reason, chance=self._chance())
-
-    def _compose(self, message: Message) -> Mail:
-        """Write the mail: the only moment at which a token is readable.
-
-        Raises SealBrokenError, InvalidAddressError.
-        """
-        head = self._letterhead
-        values = {**message.facts, "name": greeted_name(message.recipient_name)}
-        if message.sealed_token is not None:
-            token = unseal(self._keys, message.sealed_token, context=message.seal_context).decode()
-            values["link"] = token_link(head.base_url, message.template, token)
-            values["expires_at"] = message.expires_at
-        rendered = self._renderer.render(message.template, values)
-        return Mail(
-            id=message.id,
-            message_id=header_id(message.id, head.sender.address),
-            sender=head.sender,
-            recipient=mailbox(message.recipient or ""),
-            subject=rendered.subject,
-            text=rendered.text,
-            html=rendered.html,
-            date=self._clock.now(),
-        )
 
     async def _settle_surely(self, message: Message, verdict: Verdict) -> None:
         """Settle, also over a short absence of the database: the mail may be out already."""

@@ -1,7 +1,7 @@
 """From commands and facts to rows of the ledger, inside the consumer's transaction."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ from chassis.clock import Clock
 from chassis.database import Transaction
 from chassis.ids import uuid7
 from chassis.outbox import Outbox
-from services.notify.domain import Cause, Order, Recipient, Reason, State, Template, Verdict
+from services.notify.domain import Cause, Order, Reason, Recipient, State, Template, Verdict
 from services.notify.errors import RecipientUnknown
 from services.notify.repository import inbox_messages, ledger, recipients
 from services.notify.service.announcements import announce
@@ -77,7 +77,7 @@ class Intake:
             return
         if recipient.email is None:
             raise RecipientUnknown
-        await self._notify(tx, cause, template, recipient, recipient.email, facts)
+        await self._notify(tx, cause, template, recipient, facts=facts)
 
     async def order_alert(
         self,
@@ -111,7 +111,7 @@ class Intake:
         """
         recipient = await _known(tx, user_id)
         if await recipients.mark_welcomed(tx, user_id):
-            await self._notify(tx, cause, Template.WELCOME, recipient, email, None)
+            await self._notify(tx, cause, Template.WELCOME, replace(recipient, email=email))
 
     async def change_email(
         self, tx: Transaction, cause: Cause, user_id: UUID, *, emails: tuple[str, str], version: int
@@ -121,7 +121,9 @@ class Intake:
         await recipients.mark_email(tx, user_id, email=new, version=version)
         recipient = await _known(tx, user_id)
         if not recipient.erased:
-            await self._notify(tx, cause, Template.EMAIL_CHANGED, recipient, previous, None)
+            await self._notify(
+                tx, cause, Template.EMAIL_CHANGED, replace(recipient, email=previous)
+            )
 
     async def forget_username(self, tx: Transaction, user_id: UUID, *, version: int) -> None:
         """Greet the account without a name until a newer one is known."""
@@ -141,13 +143,13 @@ class Intake:
         cause: Cause,
         template: Template,
         recipient: Recipient,
-        email: str,
-        facts: dict[str, Any] | None,
+        *,
+        facts: dict[str, Any] | None = None,
     ) -> None:
         order = Order(
             cause=cause,
             template=template,
-            recipient=email,
+            recipient=recipient.email,
             recipient_name=recipient.username,
             user_id=recipient.user_id,
             facts=facts or {},

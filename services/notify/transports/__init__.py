@@ -7,7 +7,7 @@ from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
-class Sender:
+class Originator:
     """Who mails come from: a display name (may be empty) and an address."""
 
     name: str
@@ -20,7 +20,7 @@ class Mail:
 
     id: UUID
     message_id: str
-    sender: Sender
+    sender: Originator
     recipient: str = field(repr=False)
     subject: str
     text: str = field(repr=False)

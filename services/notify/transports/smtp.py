@@ -13,7 +13,7 @@ from typing import Literal
 
 import aiosmtplib
 
-from services.notify.transports import Mail, PermanentFailure, Sender, TemporaryFailure
+from services.notify.transports import Mail, Originator, PermanentFailure, TemporaryFailure
 
 Security = Literal["starttls", "tls", "none"]
 
@@ -101,7 +101,7 @@ def compose(mail: Mail) -> EmailMessage:
     return message
 
 
-def _address(sender: Sender) -> Address:
+def _address(sender: Originator) -> Address:
     return Address(display_name=sender.name, addr_spec=sender.address)
 
 

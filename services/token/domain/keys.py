@@ -56,9 +56,7 @@ class Rotation:
         return bool(self.drop or self.create or self.activate)
 
 
-def plan_rotation(
-    keys: Sequence[KeyLife], *, now: datetime, policy: RotationPolicy
-) -> Rotation:
+def plan_rotation(keys: Sequence[KeyLife], *, now: datetime, policy: RotationPolicy) -> Rotation:
     """Say what the time asks for; calling it again after it was done asks for nothing."""
     drop = tuple(key.kid for key in keys if _is_spent(key, now, policy))
     active = next((key for key in keys if key.state == "active"), None)

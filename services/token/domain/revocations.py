@@ -36,9 +36,7 @@ class Revocation:
     @classmethod
     def of_subject(cls, user_id: UUID, *, below_version: int, until: datetime) -> Self:
         """Refuse a user's access tokens made before *below_version*."""
-        return cls(
-            kind="sub", value=str(user_id), below_version=below_version, revoked_until=until
-        )
+        return cls(kind="sub", value=str(user_id), below_version=below_version, revoked_until=until)
 
 
 def revoked_until(now: datetime, access_ttl: timedelta) -> datetime:

@@ -14,6 +14,8 @@ FRESH_FOR = timedelta(minutes=5)
 USABLE_FOR = timedelta(hours=24)
 """How long they count while identity is away; after that no token is renewed."""
 
+_BARRED = ("disabled", "deleted")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
@@ -60,8 +62,12 @@ class Subject:
     checked_at: datetime | None = None
 
     def permits(self, session_version: int) -> bool:
-        """Say whether a session authenticated at *session_version* may exist."""
-        return self.status == "active" and session_version >= self.sessions_valid_from
+        """Say whether a session authenticated at *session_version* may exist.
+
+        A lock alone does not bar: an administrator's raises `sessions_valid_from`, and one after
+        failed logins must not touch running sessions (D6).
+        """
+        return self.status not in _BARRED and session_version >= self.sessions_valid_from
 
     def age(self, now: datetime) -> timedelta:
         """Return how long ago identity confirmed roles and status."""

@@ -1,0 +1,235 @@
+"""How the gateway is put together; the only place that constructs."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from yarl import URL
+
+from chassis.app import Deployable
+from chassis.assertions import AssertionSigner
+from chassis.background import Background
+from chassis.bus import EventBus
+from chassis.clock import Clock, SystemClock
+from chassis.health import Health
+from chassis.internal import InternalClient
+from chassis.jwt import AccessTokenVerifier
+from chassis.metrics import Metrics
+from chassis.middleware import RequestMiddleware
+from chassis.rabbitmq import RabbitMQBus
+from chassis.settings import refused
+from gateway.address import ClientAddresses
+from gateway.authentication import Authentication
+from gateway.cors import CrossOrigin
+from gateway.denylist import DenyList
+from gateway.edge import Edge, Parts
+from gateway.keys import KeyStore
+from gateway.limits.failover import FailoverLimiter
+from gateway.limits.memory import MemoryLimiter
+from gateway.limits.redis import RedisLimiter
+from gateway.pages.hosted import HostedPages
+from gateway.protocol import GatewayProtocol
+from gateway.proxy.forwarding import Proxy
+from gateway.proxy.headers import OutgoingHeaders
+from gateway.revocations import BINDINGS, RevocationFeed
+from gateway.routing.loading import BUILT_IN, RoutesInvalid, Surroundings, load_table
+from gateway.routing.table import RouteTable
+from gateway.settings import GatewaySettings
+from gateway.tokens import VerifiedTokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Knowledge:
+    """What the gateway knows of tokens, and where it knows it from."""
+
+    client: InternalClient
+    keys: KeyStore
+    revocations: RevocationFeed
+    authentication: Authentication
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Counting:
+    """How limits are counted; without Redis only in memory."""
+
+    memory: MemoryLimiter
+    redis: RedisLimiter | None = None
+    failover: FailoverLimiter | None = None
+
+
+def build(
+    settings: GatewaySettings, *, bus: EventBus | None = None, clock: Clock | None = None
+) -> Deployable:
+    """Build the gateway; *bus* None means RabbitMQ when its URL is set, else polling alone.
+
+    Exits 78 with every complaint when the route files do not hold.
+    """
+    clock = clock or SystemClock()
+    metrics, health = Metrics(), Health()
+    signers = _signers(settings, clock)
+    knowledge = _knowledge(settings, signers["token"], clock, metrics)
+    counting = _counting(settings, clock, metrics)
+    proxy = Proxy(signers=signers, headers=_outgoing(settings), metrics=metrics)
+    edge = _edge(settings, knowledge, counting, proxy, metrics)
+    _add_checks(health, knowledge, with_events=bool(bus or settings.rabbitmq_url))
+
+    def lifespan() -> AbstractAsyncContextManager[None]:
+        background = Background(registry=metrics.registry)
+        return _alive(knowledge, counting, proxy, background, bus or _rabbitmq(settings))
+
+    return Deployable(
+        name="gateway",
+        settings=settings,
+        http=RequestMiddleware(edge, metrics=metrics, trust_request_id=False),
+        lifespan=lifespan,
+        health=health,
+        metrics=metrics,
+        protocol=GatewayProtocol,
+    )
+
+
+@asynccontextmanager
+async def _alive(
+    knowledge: _Knowledge,
+    counting: _Counting,
+    proxy: Proxy,
+    background: Background,
+    bus: EventBus | None,
+) -> AsyncIterator[None]:
+    """Hold open what the requests need, and keep the knowledge fresh beside them."""
+    async with AsyncExitStack() as stack:
+        if counting.redis:
+            stack.push_async_callback(counting.redis.close)
+        await stack.enter_async_context(proxy)
+        await stack.enter_async_context(knowledge.client)
+        await stack.enter_async_context(background)
+        background.start("jwks", lambda: knowledge.keys.watch(background))
+        background.start("revocations", lambda: knowledge.revocations.watch(background))
+        failover = counting.failover
+        if failover:
+            background.start("redis", lambda: failover.watch(background))
+        if bus:
+            await _subscribe(stack, bus, knowledge.revocations)
+        yield
+
+
+async def _subscribe(stack: AsyncExitStack, bus: EventBus, revocations: RevocationFeed) -> None:
+    if isinstance(bus, RabbitMQBus):  # made here; an in-process bus is its maker's to close
+        stack.push_async_callback(bus.close)
+    subscription = await bus.subscribe_ephemeral(
+        BINDINGS,
+        revocations.on_event,
+        on_bound=revocations.on_bound,
+        on_lost=revocations.on_lost,
+    )
+    stack.push_async_callback(subscription.stop)
+
+
+def _edge(
+    settings: GatewaySettings,
+    knowledge: _Knowledge,
+    counting: _Counting,
+    proxy: Proxy,
+    metrics: Metrics,
+) -> Edge:
+    pages = HostedPages()
+    return Edge(
+        Parts(
+            table=_table(settings, pages),
+            hosts=_hosts(settings),
+            addresses=ClientAddresses(settings.trusted_proxies),
+            origins=CrossOrigin(settings.cors_allowed_origins),
+            authentication=knowledge.authentication,
+            limiter=counting.failover or counting.memory,
+            proxy=proxy,
+            pages=pages,
+            metrics=metrics,
+        )
+    )
+
+
+def _rabbitmq(settings: GatewaySettings) -> EventBus | None:
+    if settings.rabbitmq_url is None:
+        return None
+    return RabbitMQBus(settings.rabbitmq_url.get_secret_value(), name="gateway")
+
+
+def _knowledge(
+    settings: GatewaySettings, signer: AssertionSigner, clock: Clock, metrics: Metrics
+) -> _Knowledge:
+    tokens, denylist = VerifiedTokens(clock), DenyList(clock)
+    client = InternalClient(settings.token_url, signer, connections=4)
+    keys = KeyStore(client, clock, metrics, on_removed=lambda kid: tokens.drop("kid", kid))
+    verifier = AccessTokenVerifier(
+        issuer=settings.public_base_url, audience=settings.audience, clock=clock
+    )
+    return _Knowledge(
+        client=client,
+        keys=keys,
+        revocations=RevocationFeed(
+            client, clock, metrics, denylist=denylist, tokens=tokens, keys=keys
+        ),
+        authentication=Authentication(verifier, keys, denylist, tokens),
+    )
+
+
+def _counting(settings: GatewaySettings, clock: Clock, metrics: Metrics) -> _Counting:
+    memory = MemoryLimiter(clock, share=settings.share)
+    if settings.redis_url is None:
+        return _Counting(memory=memory)
+    redis = RedisLimiter.from_url(settings.redis_url.get_secret_value())
+    return _Counting(memory=memory, redis=redis, failover=FailoverLimiter(redis, memory, metrics))
+
+
+def _table(settings: GatewaySettings, pages: HostedPages) -> RouteTable:
+    flags = {"dev_inbox"} if settings.dev_inbox else set()
+    flags |= {settings.environment}
+    surroundings = Surroundings(
+        services=settings.services,
+        rates=settings.rates,
+        flags=frozenset(flags),
+        pages=pages.names,
+    )
+    own = (settings.routes_file,) if settings.routes_file else ()
+    try:
+        return load_table(surroundings, BUILT_IN, *own)
+    except RoutesInvalid as error:
+        raise refused(error.lines) from None
+
+
+def _signers(settings: GatewaySettings, clock: Clock) -> Mapping[str, AssertionSigner]:
+    return {
+        audience: AssertionSigner(issuer="gateway", audience=audience, secrets=secrets, clock=clock)
+        for audience, secrets in settings.assertion_secrets.items()
+    }
+
+
+def _outgoing(settings: GatewaySettings) -> OutgoingHeaders:
+    public = URL(settings.public_base_url)
+    return OutgoingHeaders(scheme=public.scheme, host=public.authority)
+
+
+def _hosts(settings: GatewaySettings) -> frozenset[str]:
+    """Return the hosts that are served; empty (any) while the public URL is plain http."""
+    public = URL(settings.public_base_url)
+    if public.scheme != "https":
+        return frozenset()
+    return frozenset({public.authority.lower(), *(h.lower() for h in settings.allowed_hosts)})
+
+
+def _add_checks(health: Health, knowledge: _Knowledge, *, with_events: bool) -> None:
+    async def keys() -> None:
+        knowledge.keys.current()
+
+    async def revocations() -> None:
+        if not knowledge.revocations.complete:
+            raise RuntimeError("the deny list was not read yet")
+
+    async def events() -> None:
+        if not knowledge.revocations.bound.is_set():
+            raise RuntimeError("the queue of events was not bound yet")
+
+    health.add_check("keys", keys)
+    health.add_check("revocations", revocations)
+    if with_events:
+        health.add_check("events", events)

@@ -1,0 +1,92 @@
+"""Who calls: the Bearer token of a request, verified, alive, and fit for the route (RFC 6750)."""
+
+import re
+from collections.abc import Sequence
+
+from chassis.caller import Principal
+from chassis.jwt import AccessToken, AccessTokenVerifier, InvalidToken, TokenExpired, UnknownKey
+from chassis.jwt.claims import parse_claims
+from chassis.jwt.compact import json_object, segments
+from gateway.denylist import DenyList
+from gateway.errors import RoleMissing, TokenRequired
+from gateway.keys import KeyStore
+from gateway.routing.table import Route
+from gateway.tokens import VerifiedTokens
+
+# RFC 6750 §2.1: one space, then b64token.
+_BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9\-._~+/]+=*)")
+_SCHEME = re.compile(r"(?i)bearer(?: |$)")
+
+
+class Authentication:
+    """Verifies access tokens, each text once, and asks the deny list on every use."""
+
+    def __init__(
+        self,
+        verifier: AccessTokenVerifier,
+        keys: KeyStore,
+        denylist: DenyList,
+        tokens: VerifiedTokens,
+    ) -> None:
+        self._verifier = verifier
+        self._keys = keys
+        self._denylist = denylist
+        self._tokens = tokens
+
+    async def principal(self, route: Route, authorization: Sequence[str]) -> Principal | None:
+        """Return who calls *route*, or None for nobody.
+
+        Raises TokenRequired, InvalidToken, TokenExpired, TokenRevoked, TokenStale, RoleMissing,
+        KeysUnavailable.
+        """
+        if route.access == "public":
+            return None
+        text = bearer_token(authorization)
+        if route.access == "optional":
+            return await self._any_of_ours(text) if text else None
+        if text is None:
+            raise TokenRequired
+        token = await self._verified(text)
+        refusal = self._denylist.refusal(token)
+        if refusal:
+            raise refusal
+        if route.roles and not route.roles & token.roles:
+            raise RoleMissing
+        return token.principal
+
+    async def _any_of_ours(self, text: str) -> Principal:
+        """Return whose token this is, alive or not: ending a session twice is no error."""
+        try:
+            return (await self._verified(text)).principal
+        except TokenExpired:
+            # Raised only of a token that is ours in every other respect.
+            header, payload, _ = segments(text)
+            kid = json_object(header, "header")["kid"]
+            return parse_claims(json_object(payload, "payload"), kid).principal
+
+    async def _verified(self, text: str) -> AccessToken:
+        known = self._tokens.find(text)
+        if known is not None:
+            return known
+        try:
+            token = self._verifier.verify(text, self._keys.current())
+        except UnknownKey as error:
+            keys = await self._keys.find_unknown(error.kid)
+            if keys is None:
+                raise
+            token = self._verifier.verify(text, keys)
+        self._tokens.add(text, token)
+        return token
+
+
+def bearer_token(authorization: Sequence[str]) -> str | None:
+    """Return the token of the Authorization header, or None when there is no Bearer.
+
+    Raises InvalidToken for a Bearer that is badly formed. More than one header was refused before.
+    """
+    if not authorization or not _SCHEME.match(authorization[0]):
+        return None
+    match = _BEARER.fullmatch(authorization[0])
+    if match is None:
+        raise InvalidToken("form")
+    return match[1]

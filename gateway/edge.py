@@ -1,0 +1,167 @@
+"""The way of a request through the gateway, in the order in which it is judged.
+
+Framing → host → path → client address → route → token → limits → upstream or page.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from prometheus_client import Counter
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.types import Message, Receive, Scope, Send
+
+from chassis.caller import Principal
+from chassis.errors import Problem
+from chassis.metrics import Metrics
+from chassis.middleware import SECURITY_HEADERS, answer, state_of
+from gateway.address import Address, ClientAddresses, limit_key
+from gateway.authentication import Authentication
+from gateway.cors import CrossOrigin
+from gateway.errors import MisdirectedRequest, RateLimited
+from gateway.framing import Framing, framing_of, values_of
+from gateway.limits.headers import rate_limit_headers
+from gateway.limits.limiter import Limiter
+from gateway.pages.hosted import HostedPages
+from gateway.paths import segments_of, target_of
+from gateway.proxy.forwarding import Proxy
+from gateway.proxy.inbound import Inbound
+from gateway.routing.table import Route, RouteTable
+
+# What a product's own answers get when they do not say it themselves; ours get all of the chassis'.
+_PRODUCT_HEADERS = {
+    name: SECURITY_HEADERS[name] for name in ("Strict-Transport-Security", "X-Content-Type-Options")
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What judges and serves; *hosts* is empty when any Host will do."""
+
+    table: RouteTable
+    hosts: frozenset[str]
+    addresses: ClientAddresses
+    origins: CrossOrigin
+    authentication: Authentication
+    limiter: Limiter
+    proxy: Proxy
+    pages: HostedPages
+    metrics: Metrics
+
+
+class Edge:
+    """The gateway's ASGI app, under the chassis' RequestMiddleware."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._limited = Counter(
+            "gatehouse_gateway_rate_limited",
+            "Requests refused because a limit was used up.",
+            ["limit"],
+            registry=parts.metrics.registry,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; problems are answered here, with the headers known so far."""
+        if scope["type"] != "http":
+            return
+        reply = _Reply(send)
+        try:
+            await self._serve(scope, receive, reply)
+        except Problem as problem:
+            if reply.started:
+                raise
+            state_of(scope).headers = SECURITY_HEADERS
+            await answer(problem, scope, receive, reply)
+
+    async def _serve(self, scope: Scope, receive: Receive, reply: "_Reply") -> None:
+        parts = self._parts
+        framing = framing_of(scope)
+        reply.add(parts.origins.headers(scope))
+        self._check_host(framing)
+        segments = segments_of(scope["raw_path"])
+        preflight = parts.origins.preflight(scope, parts.table.methods_of(segments))
+        if preflight is not None:
+            await preflight(scope, receive, reply)
+            return
+        route = scope["route"] = parts.table.find(segments, scope["method"])
+        address = self._address(scope)
+        authorization = values_of(scope["headers"], b"authorization")
+        principal = await parts.authentication.principal(route, authorization)
+        await self._limit(route, address, principal, reply)
+        if route.page is not None:
+            page = parts.pages.answer(route.page, Request(scope))
+            await page(scope, receive, reply)
+            return
+        request = _inbound(scope, framing, principal, address)
+        if not request.upstream.service:
+            request.state.headers = _PRODUCT_HEADERS
+        await parts.proxy.forward(request, receive, reply)
+
+    def _check_host(self, framing: Framing) -> None:
+        if self._parts.hosts and framing.host.lower() not in self._parts.hosts:
+            raise MisdirectedRequest
+
+    def _address(self, scope: Scope) -> Address:
+        peer = scope["client"][0] if scope["client"] else None
+        forwarded_for = values_of(scope["headers"], b"x-forwarded-for")
+        return self._parts.addresses.find(peer, forwarded_for)
+
+    async def _limit(
+        self, route: Route, address: Address, principal: Principal | None, reply: "_Reply"
+    ) -> None:
+        if not route.limits:
+            return
+        key = limit_key(address)
+        user = str(principal.user_id) if principal else None
+        decision = await self._parts.limiter.decide(
+            [limit.demand(address=key, user=user) for limit in route.limits]
+        )
+        reply.add(rate_limit_headers(decision))
+        if not decision.allowed:
+            self._limited.labels(decision.tightest.demand.name).inc()
+            raise RateLimited(retry_after=decision.retry_after)
+
+
+class _Reply:
+    """The way back: adds headers to the answer unless the upstream wrote them itself."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._headers: dict[str, str] = {}
+        self.started = False
+
+    def add(self, headers: Mapping[str, str]) -> None:
+        """Let the answer carry *headers*."""
+        self._headers.update(headers)
+
+    async def __call__(self, message: Message) -> None:
+        """Send one message."""
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers = MutableHeaders(scope=message)
+            for name, value in self._headers.items():
+                if name == "Vary":
+                    headers.add_vary_header(value)
+                else:
+                    headers.setdefault(name, value)
+        await self._send(message)
+
+
+def _inbound(
+    scope: Scope, framing: Framing, principal: Principal | None, address: Address
+) -> Inbound:
+    route: Route = scope["route"]
+    if route.upstream is None:
+        raise RuntimeError("a route without an upstream is served here")
+    return Inbound(
+        method=scope["method"],
+        target=target_of(scope["raw_path"], scope["query_string"]),
+        headers=scope["headers"],
+        framing=framing,
+        route=route,
+        upstream=route.upstream,
+        principal=principal,
+        address=address,
+        state=state_of(scope),
+    )

@@ -1,0 +1,1 @@
+"""The pages the mails link to: static, without inline code, and changing nothing by being read."""

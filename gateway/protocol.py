@@ -1,0 +1,160 @@
+"""The gateway's side of HTTP/1.1 on the wire: limits while a request is still arriving.
+
+uvicorn's protocol takes headers of any number and size and waits for them for ever; here both end,
+and what cannot be parsed is answered with a problem like any other error.
+"""
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from chassis.errors import BadRequest, Problem, RequestTimeout
+from chassis.http import problem_response
+from chassis.logs import get_logger
+from chassis.middleware import SECURITY_HEADERS
+from gateway.errors import AmbiguousRequest, HeadersTooLarge
+from gateway.framing import MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
+
+HEADER_SECONDS = 10.0
+"""How long a connection may take for the headers of a request."""
+
+_DISCARDED_BYTES = 1024 * 1024
+_LINGER_SECONDS = 2.0
+log = get_logger(__name__)
+
+
+class GatewayProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with limits on size, number and time, and problems for answers."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._timer: asyncio.TimerHandle | None = None
+        self._header_bytes = 0
+        self._discarded = 0
+        self._refusal: Problem | None = None
+        self._refused = False
+        self._begun = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own
+        """Start the clock: a connection that says nothing ends like one that says it slowly."""
+        super().connection_made(transport)
+        self._start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timer."""
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes off the wire; after a refusal they are only counted."""
+        if not self._refused:
+            super().data_received(data)
+            return
+        self._discarded += len(data)
+        if self._discarded > _DISCARDED_BYTES:
+            self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._begun = True
+        self._header_bytes = 0
+        self._start_timer()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the request target."""
+        super().on_url(url)
+        if len(self.url) > MAX_TARGET_BYTES:
+            self._refuse(HeadersTooLarge())
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one header."""
+        super().on_header(name, value)
+        self._header_bytes += len(name) + len(value) + 4
+        if len(self.headers) > MAX_HEADERS or self._header_bytes > MAX_HEADER_BYTES:
+            self._refuse(HeadersTooLarge())
+
+    def on_headers_complete(self) -> None:
+        """Judge the form of the request target, then let uvicorn begin."""
+        self._stop_timer()
+        if not self.url.startswith(b"/"):
+            # Absolute form names a second host; authority and asterisk form are for proxies.
+            self._refuse(AmbiguousRequest("The request target is not a path."))
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body; one that nobody reads any more is discarded, to a limit."""
+        super().on_body(body)
+        if self.cycle.response_complete:
+            self._discarded += len(body)
+            if self._discarded > _DISCARDED_BYTES:
+                self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what could not be parsed, and close.
+
+        When an earlier request is still being answered that answer comes first, and is the last.
+        """
+        del msg
+        if self.transport.is_closing() or self._refused:
+            return
+        cycle = self.cycle
+        answering = cycle is not None and not cycle.response_complete
+        if answering and not cycle.more_body:
+            cycle.keep_alive = False
+            self.transport.pause_reading()
+            return
+        if answering:  # its own body is broken: whoever reads it learns that it is over
+            cycle.disconnected = True
+            cycle.message_event.set()
+        if answering and cycle.response_started:
+            self.transport.close()
+            return
+        self.transport.write(_answer(self._refusal or BadRequest()))
+        self._linger()
+
+    def _linger(self) -> None:
+        """Close, but let the client finish sending first: a reset would take our answer away."""
+        self._refused = True
+        self._stop_timer()
+        self.transport.write_eof()
+        self._timer = self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
+
+    def _refuse(self, problem: Problem) -> None:
+        """Stop parsing: httptools turns the exception into the call of `send_400_response`."""
+        self._refusal = problem
+        raise problem
+
+    def _start_timer(self) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(HEADER_SECONDS, self._time_out)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _time_out(self) -> None:
+        if self.transport.is_closing():
+            return
+        if not self._begun:  # not a byte was sent
+            self.transport.close()
+            return
+        self._refusal = RequestTimeout()
+        self.send_400_response("")
+
+
+def _answer(problem: Problem) -> bytes:
+    """Return *problem* as bytes for a connection that ends with it."""
+    request_id = uuid4().hex
+    response = problem_response(problem, request_id=request_id)
+    log.warning("request.unreadable", reason=problem.code, request_id=request_id)
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers["X-Request-Id"] = request_id
+    response.headers["Connection"] = "close"
+    lines = [name + b": " + value + b"\r\n" for name, value in response.raw_headers]
+    head = STATUS_LINE[response.status_code] + b"".join(lines) + b"\r\n"
+    return head + bytes(response.body)

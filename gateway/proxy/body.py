@@ -1,0 +1,75 @@
+"""The request's body on its way through, and the client behind it, who may leave at any time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from starlette.types import Receive
+
+from chassis.errors import PayloadTooLarge, Problem, RequestTimeout
+
+_IDLE_SECONDS = 30.0
+
+
+class ClientGone(Exception):  # noqa: N818 - a state of the world
+    """The client closed the connection: nobody waits for an answer."""
+
+
+class RequestBody:
+    """Reads the client's messages: first the body, later the news that it left.
+
+    *limit* is in bytes. `failure` says why the body broke off: the client library that sends it
+    reports only that it did. `on_progress` is called for every piece.
+    """
+
+    def __init__(self, receive: Receive, *, limit: int) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._read = asyncio.Event()
+        self.failure: Problem | ClientGone | None = None
+        self.answered = False
+        self.on_progress: Callable[[], None] = lambda: None
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives.
+
+        Raises PayloadTooLarge, RequestTimeout (nothing for 30 s), ClientGone.
+        """
+        size = 0
+        more = True
+        try:
+            while more:
+                piece, more = await self._next()
+                size += len(piece)
+                if size > self._limit:
+                    raise PayloadTooLarge
+                self.on_progress()
+                if piece:
+                    yield piece
+        except (Problem, ClientGone) as failure:
+            self.failure = failure
+            raise
+        finally:
+            self._read.set()
+
+    def skip(self) -> None:
+        """Say that there is no body to read: only the client's leaving is of interest."""
+        self._read.set()
+
+    async def watch(self, leash: asyncio.Timeout) -> None:
+        """Wait until the client leaves, then let *leash* expire at once."""
+        await self._read.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass  # what is left of a body the upstream did not want
+        if not self.answered:
+            self.failure = ClientGone()
+            leash.reschedule(asyncio.get_running_loop().time())
+
+    async def _next(self) -> tuple[bytes, bool]:
+        try:
+            async with asyncio.timeout(_IDLE_SECONDS):
+                message = await self._receive()
+        except TimeoutError:
+            raise RequestTimeout(headers={"Connection": "close"}) from None
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        return message.get("body", b""), message.get("more_body", False)

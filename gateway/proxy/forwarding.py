@@ -1,0 +1,196 @@
+"""The exchange with an upstream: open, stream, and end it when either side leaves."""
+
+import asyncio
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from multidict import CIMultiDict
+from prometheus_client import Counter
+from starlette.types import Receive, Send
+from yarl import URL
+
+from chassis.assertions import HEADER, AssertionSigner
+from chassis.errors import PayloadTooLarge, Problem
+from chassis.logs import get_logger
+from chassis.metrics import Metrics
+from gateway.errors import UpstreamFailed, UpstreamSlow, UpstreamUnavailable
+from gateway.proxy.body import ClientGone, RequestBody
+from gateway.proxy.headers import OutgoingHeaders, answer_headers
+from gateway.proxy.inbound import Inbound
+
+_CONNECTIONS_PER_UPSTREAM = 200
+# Below the idle time of common servers: a request on a connection they close is lost.
+_KEEP_ALIVE_SECONDS = 4.0
+_WRITE_SECONDS = 60.0
+_HEADER_BYTES = 32 * 1024
+# aiohttp would add these of its own where the client sent none.
+_NOT_OURS_TO_ADD = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+CLIENT_CLOSED = "client_closed_request"
+log = get_logger(__name__)
+
+
+class Proxy:
+    """Forwards requests over kept-alive connections. Use as an async context manager.
+
+    *signers* hold the assertion secrets of our own services, by name.
+    """
+
+    def __init__(
+        self,
+        *,
+        signers: Mapping[str, AssertionSigner],
+        headers: OutgoingHeaders,
+        metrics: Metrics,
+    ) -> None:
+        self._signers = dict(signers)
+        self._headers = headers
+        self._session: aiohttp.ClientSession | None = None
+        self._failures = Counter(
+            "gatehouse_gateway_upstream_failures",
+            "Requests an upstream did not answer, by what went wrong.",
+            ["upstream", "code"],
+            registry=metrics.registry,
+        )
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0,
+                limit_per_host=_CONNECTIONS_PER_UPSTREAM,
+                keepalive_timeout=_KEEP_ALIVE_SECONDS,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=_NOT_OURS_TO_ADD,
+            max_line_size=_HEADER_BYTES,
+            max_field_size=_HEADER_BYTES,
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def forward(self, request: Inbound, receive: Receive, send: Send) -> None:
+        """Pass *request* on and its answer back.
+
+        Raises PayloadTooLarge, RequestTimeout, and what went wrong upstream: UpstreamUnavailable,
+        UpstreamFailed, UpstreamSlow. A client that leaves ends the exchange quietly.
+        """
+        declared = request.framing.content_length
+        if declared is not None and declared > request.route.body_limit:
+            raise PayloadTooLarge
+        body = RequestBody(receive, limit=request.route.body_limit)
+        try:
+            async with asyncio.timeout(None) as leash:
+                watch = asyncio.create_task(body.watch(leash))
+                try:
+                    await self._exchange(request, body, send)
+                finally:
+                    watch.cancel()
+        except ClientGone:
+            request.state.problem_code = CLIENT_CLOSED
+        except TimeoutError:
+            if not leash.expired():
+                raise
+            request.state.problem_code = CLIENT_CLOSED
+        except (UpstreamUnavailable, UpstreamFailed, UpstreamSlow) as problem:
+            self._failures.labels(request.upstream.name, problem.code).inc()
+            request.state.problem_code = problem.code
+            raise
+
+    async def _exchange(self, request: Inbound, body: RequestBody, send: Send) -> None:
+        response = await self._open(request, body)
+        try:
+            headers = answer_headers(
+                response.raw_headers, response.status, service=request.upstream.service
+            )
+            await _send(send, {"status": response.status, "headers": headers}, "start")
+            while piece := await _next_piece(response, request, body):
+                await _send(send, {"body": piece, "more_body": True}, "body")
+            body.answered = True
+            await _send(send, {"body": b"", "more_body": False}, "body")
+        finally:
+            # Gives the connection back when the answer was read whole, else closes it.
+            response.release()
+
+    async def _open(self, request: Inbound, body: RequestBody) -> aiohttp.ClientResponse:
+        loop = asyncio.get_running_loop()
+        patience = request.route.read_timeout
+        try:
+            async with asyncio.timeout(patience + request.upstream.connect_timeout) as silence:
+                body.on_progress = lambda: silence.reschedule(loop.time() + patience)
+                response = await self._request(request, body)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _explain(error, request, body) from error
+        if response.status < 200:  # noqa: PLR2004 - 101 to a request that asked for no upgrade
+            response.close()
+            raise UpstreamFailed
+        return response
+
+    async def _request(self, request: Inbound, body: RequestBody) -> aiohttp.ClientResponse:
+        if self._session is None:
+            raise RuntimeError("Proxy is used outside its context")
+        has_body = request.framing.has_body
+        if not has_body:
+            body.skip()
+        return await self._session.request(
+            request.method,
+            URL(request.upstream.url + request.target, encoded=True),
+            headers=self._signed(request),
+            data=body.chunks() if has_body else None,
+            timeout=aiohttp.ClientTimeout(total=None, connect=request.upstream.connect_timeout),
+            allow_redirects=False,
+        )
+
+    def _signed(self, request: Inbound) -> CIMultiDict[str]:
+        headers = self._headers.build(request)
+        if request.upstream.service:
+            headers[HEADER] = self._signers[request.upstream.name].sign(
+                request.method,
+                request.target,
+                request_id=request.state.request_id,
+                principal=request.principal,
+                client_address=str(request.address),
+            )
+        return headers
+
+
+async def _next_piece(
+    response: aiohttp.ClientResponse, request: Inbound, body: RequestBody
+) -> bytes:
+    """Return the next piece of the answer's body, empty at its end."""
+    try:
+        async with asyncio.timeout(request.route.read_timeout):
+            return await response.content.readany()
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        log.warning("answer.broken_off", upstream=request.upstream.name)
+        raise _explain(error, request, body) from error
+
+
+async def _send(send: Send, message: dict[str, object], part: str) -> None:
+    """Send one message; a client that reads nothing for a minute has left."""
+    try:
+        async with asyncio.timeout(_WRITE_SECONDS):
+            await send({"type": f"http.response.{part}", **message})
+    except TimeoutError:
+        raise ClientGone from None
+
+
+def _explain(error: Exception, request: Inbound, body: RequestBody) -> Problem | ClientGone:
+    """Return what went wrong, in the caller's terms."""
+    if body.failure is not None:
+        return body.failure
+    own = request.upstream.service
+    if isinstance(error, aiohttp.ConnectionTimeoutError | aiohttp.ClientConnectorError) and own:
+        return UpstreamUnavailable(retry_after=1)
+    if isinstance(error, TimeoutError):
+        return UpstreamSlow()
+    return UpstreamFailed()

@@ -1,0 +1,122 @@
+"""Headers on their way in and out: what is one hop's own stays, what says who calls is ours.
+
+RFC 9110 §7.6.1 for the hop-by-hop headers; D13 and D19 for the rest.
+"""
+
+import re
+from collections.abc import Iterable
+
+from multidict import CIMultiDict
+
+from gateway.proxy.inbound import Inbound
+
+Headers = list[tuple[bytes, bytes]]
+
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "http2-settings",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authentication-info",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+# The framing is written anew, and 100-continue is answered here.
+_OURS = frozenset({"content-length", "expect", "host"})
+# Who the client is and what it asked for is for the gateway alone to say.
+_IDENTITY = re.compile(
+    r"x-forwarded(-.*)?|forwarded|x-auth-.*|gatehouse-assertion|x-request-id|traceparent|"
+    r"x-real-ip|x-client-ip|true-client-ip|cf-connecting-ip|x-cluster-client-ip|"
+    r"x-original-(url|uri|host)|x-rewrite-url|x-host|x-http-method(-override)?|x-method-override"
+)
+_PLATFORM_COOKIE = re.compile(rb"(?i)\s*(__Host-|__Secure-)?gatehouse[-_]")
+_DROPPED_FROM_ANSWERS = frozenset({"date", "x-request-id"})  # both are set anew here
+_NO_BODY = frozenset({204, 304})
+
+
+class OutgoingHeaders:
+    """Writes the headers of forwarded requests; *scheme* and *host* are the public ones."""
+
+    def __init__(self, *, scheme: str, host: str) -> None:
+        self._scheme = scheme
+        self._host = host
+
+    def build(self, request: Inbound) -> CIMultiDict[str]:
+        """Return what the upstream gets, without an assertion."""
+        headers: CIMultiDict[str] = CIMultiDict()
+        for name, value in _end_to_end(request.headers):
+            kept = _for_upstream(name, value, request)
+            if kept is not None:
+                headers.add(name, _text(kept))
+        if request.framing.has_body and request.framing.content_length is not None:
+            headers["content-length"] = str(request.framing.content_length)
+        headers["x-forwarded-for"] = headers["x-real-ip"] = str(request.address)
+        headers["x-forwarded-proto"] = self._scheme
+        headers["x-forwarded-host"] = self._host
+        headers["x-request-id"] = request.state.request_id
+        headers["traceparent"] = str(request.state.trace)
+        if request.principal and not request.upstream.service:
+            headers["x-auth-subject"] = str(request.principal.user_id)
+            headers["x-auth-session"] = str(request.principal.session_id)
+            headers["x-auth-roles"] = ",".join(sorted(request.principal.roles))
+        return headers
+
+
+def answer_headers(raw: Iterable[tuple[bytes, bytes]], status: int, *, service: bool) -> Headers:
+    """Return what the client gets of an upstream's headers.
+
+    A product's upstream may not set cookies that look like the platform's.
+    """
+    kept = []
+    for name, value in _end_to_end(raw):
+        if name in _DROPPED_FROM_ANSWERS or (name == "content-length" and status in _NO_BODY):
+            continue
+        if name == "set-cookie" and not service and _PLATFORM_COOKIE.match(value):
+            continue
+        kept.append((name.encode("latin-1"), value))
+    return kept
+
+
+def _for_upstream(name: str, value: bytes, request: Inbound) -> bytes | None:
+    """Return the value of an end-to-end header as the upstream gets it, or None."""
+    # Some frameworks read X_Auth_Subject as X-Auth-Subject.
+    if name in _OURS or _IDENTITY.fullmatch(name.replace("_", "-")):
+        return None
+    if name == "authorization":
+        # Our own services believe the assertion and nothing else.
+        forwarded = request.route.forward_token and not request.upstream.service
+        return value if forwarded else None
+    if name == "cookie":
+        return None if request.upstream.service else _foreign_cookies(value)
+    return value
+
+
+def _foreign_cookies(value: bytes) -> bytes | None:
+    pairs = [pair for pair in value.split(b";") if not _PLATFORM_COOKIE.match(pair)]
+    return b";".join(pairs).strip() or None
+
+
+def _end_to_end(raw: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, bytes]]:
+    """Return the headers without those of one hop, also the ones Connection names."""
+    headers = [(name.decode("latin-1").lower(), value) for name, value in raw]
+    named = {
+        token.strip().lower()
+        for name, value in headers
+        if name == "connection"
+        for token in value.decode("latin-1").split(",")
+    }
+    return [(name, value) for name, value in headers if name not in _HOP_BY_HOP | named]
+
+
+def _text(value: bytes) -> str:
+    """Return the value as the client library writes it back: as UTF-8, the same bytes."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")

@@ -1,0 +1,16 @@
+"""Fixtures of the gateway's tests."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.tests.world import World
+from gateway.tests.world import world as start_world
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """Give a gateway without Redis and without a bus, ready, with limits nobody reaches."""
+    async with start_world(tmp_path) as running:
+        yield running

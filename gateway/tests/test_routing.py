@@ -1,0 +1,190 @@
+"""The route table: matching, and what a route file may say."""
+
+from pathlib import Path
+
+import pytest
+
+from chassis.errors import MethodNotAllowed, NotFound
+from gateway.limits.rate import Rate
+from gateway.pages.hosted import HostedPages
+from gateway.paths import segments_of
+from gateway.routing.loading import BUILT_IN, RoutesInvalid, Surroundings, load_table
+from gateway.routing.table import RouteTable
+
+FILE = """
+[limits]
+shared = { rate = "10/minute", key = "address" }
+
+[[upstream]]
+name = "shop"
+url = "http://shop:8080/"
+
+[[route]]
+path = "/shop/items/{id}"
+methods = ["GET", "PUT"]
+upstream = "shop"
+access = "user"
+limits = ["shared", "600/minute"]
+
+[[route]]
+path = "/shop/items/special"
+methods = ["GET"]
+upstream = "shop"
+access = ["admin"]
+
+[[route]]
+path = "/shop/{rest...}"
+methods = ["POST"]
+upstream = "shop"
+access = "public"
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> RouteTable:
+    """Give the table of FILE."""
+    return load(tmp_path, FILE)
+
+
+class TestMatching:
+    """Finding the route of a path."""
+
+    @pytest.mark.parametrize(
+        ("method", "path", "route"),
+        [
+            ("GET", b"/shop/items/7", "/shop/items/{id}"),
+            ("HEAD", b"/shop/items/7", "/shop/items/{id}"),
+            ("GET", b"/shop/items/special", "/shop/items/special"),
+            ("GET", b"/shop/items/%73pecial", "/shop/items/special"),
+            ("POST", b"/shop/a/b/c", "/shop/{rest...}"),
+            ("POST", b"/shop/a/", "/shop/{rest...}"),
+        ],
+    )
+    def test_prefers_the_more_exact(
+        self, shop: RouteTable, method: str, path: bytes, route: str
+    ) -> None:
+        """Literal, parameter, rest."""
+        assert shop.find(segments_of(path), method).path == route
+
+    @pytest.mark.parametrize(
+        "path", [b"/", b"/shop", b"/shop/", b"/SHOP/items/7", b"/other", b"/shopitems"]
+    )
+    def test_knows_nothing_else(self, shop: RouteTable, path: bytes) -> None:
+        """What is not listed is 404, whatever the method."""
+        with pytest.raises(NotFound):
+            shop.find(segments_of(path), "POST")
+
+    def test_tells_the_methods_of_a_known_path(self, shop: RouteTable) -> None:
+        """405 carries Allow (RFC 9110 §15.5.6)."""
+        with pytest.raises(MethodNotAllowed) as refusal:
+            shop.find(("shop", "items", "7"), "DELETE")
+        assert refusal.value.headers["Allow"] == "GET, HEAD, PUT"
+
+
+class TestLimits:
+    """Which allowance a request uses up."""
+
+    def test_shared_ones_by_their_name_own_ones_by_the_route(self, shop: RouteTable) -> None:
+        """A limit of the route's own counts per user, or per address for strangers."""
+        shared, own = shop.find(("shop", "items", "7"), "GET").limits
+        assert shared.demand(address="1.2.3.4", user="u").key == "shared:address:1.2.3.4"
+        assert own.demand(address="1.2.3.4", user="u").key.endswith("{id}:user:u")
+        assert own.demand(address="1.2.3.4", user=None).key.endswith("{id}:address:1.2.3.4")
+
+
+class TestBuiltIn:
+    """The platform's own routes."""
+
+    def test_hold(self) -> None:
+        """They name only upstreams, limits and pages that exist."""
+        table = load_table(surroundings(), BUILT_IN)
+        login = table.find(segments_of(b"/api/v1/auth/login"), "POST")
+        assert [limit.name for limit in login.limits] == ["login", "per_ip"]
+        with pytest.raises(NotFound):
+            table.find(segments_of(b"/dev/inbox"), "GET")
+
+    def test_have_an_inbox_only_when_it_is_switched_on(self) -> None:
+        """The mails of everybody are for a developer's machine."""
+        table = load_table(surroundings("dev_inbox"), BUILT_IN)
+        assert table.find(segments_of(b"/dev/inbox/messages"), "GET").access == "public"
+
+    @pytest.mark.parametrize("prefix", [b"/api/v1/admin/users", b"/api/v1/admin/audit"])
+    def test_let_only_staff_into_the_admin_paths(self, prefix: bytes) -> None:
+        """Default deny: a role is asked for on every one of them."""
+        table = load_table(surroundings(), BUILT_IN)
+        routes = table.methods_of(segments_of(prefix)).values()
+        assert routes
+        assert all(route.roles <= {"admin", "moderator"} and route.roles for route in routes)
+
+
+class TestFiles:
+    """What a route file may say."""
+
+    @pytest.mark.parametrize(
+        ("change", "complaint"),
+        [
+            (('upstream = "shop"', 'upstream = "ship"'), "no upstream is called ship"),
+            (('["shared", ', '["shard", '), "no limit is called shard"),
+            (("600/minute", "600/fortnight"), "not a rate"),
+            (('"http://shop:8080/"', '"http://u:p@shop"'), "without credentials"),
+            (('"http://shop:8080/"', '"http://shop/base"'), "must have no path"),
+            (('"http://shop:8080/"', '"ftp://shop"'), "http"),
+            (('name = "shop"', 'name = "identity"'), "declared twice"),
+            (('"/shop/items/special"', '"/shop/items/{other}"'), "declared twice"),
+            (('"/shop/{rest...}"', '"/shop/{rest...}/x"'), "comes last"),
+            (('"/shop/{rest...}"', '"/{rest...}"'), "must start with a word"),
+            (('"/shop/{rest...}"', '"/internal/v1/revocations"'), "not with /internal"),
+            (('"/shop/{rest...}"', '"/shop//x"'), "is not a path"),
+            (('access = "public"', 'access = "everybody"'), "access"),
+            (('access = ["admin"]', "access = []"), "access"),
+            (('access = "public"', 'acces = "public"'), "acces"),
+            (('methods = ["POST"]', "methods = []"), "methods"),
+            (('methods = ["POST"]', 'methods = ["TRACE"]'), "methods"),
+            (("[[route]]", "[[route"), "line"),
+        ],
+    )
+    def test_is_refused_with_the_reason(
+        self, tmp_path: Path, change: tuple[str, str], complaint: str
+    ) -> None:
+        """A mistake stops the start, not a request in the night."""
+        with pytest.raises(RoutesInvalid, match=complaint):
+            load(tmp_path, FILE.replace(*change))
+
+    def test_complains_about_everything_at_once(self, tmp_path: Path) -> None:
+        """Nobody wants to start five times."""
+        broken = FILE.replace('upstream = "shop"', 'upstream = "ship"').replace("600/", "0/")
+        with pytest.raises(RoutesInvalid) as refusal:
+            load(tmp_path, broken)
+        assert len(refusal.value.lines) == 4
+
+    def test_must_be_there(self, tmp_path: Path) -> None:
+        """A missing file is a mistake too."""
+        with pytest.raises(RoutesInvalid, match="cannot be read"):
+            load_table(surroundings(), tmp_path / "nothing.toml")
+
+
+def load(folder: Path, text: str) -> RouteTable:
+    """Load the table of one file alone."""
+    path = folder / "routes.toml"
+    path.write_text(text)
+    return load_table(surroundings(), path)
+
+
+def surroundings(*flags: str) -> Surroundings:
+    """Return our services on ports nobody listens on."""
+    names = (
+        "per_user",
+        "per_ip",
+        "login",
+        "register",
+        "password_reset",
+        "refresh",
+        "account",
+        "admin",
+    )
+    return Surroundings(
+        services=dict.fromkeys(("identity", "token", "notify", "audit"), "http://127.0.0.1:1"),
+        rates={f"rate_limit_{name}": Rate.parse("10/minute") for name in names},
+        flags=frozenset(flags),
+        pages=HostedPages().names,
+    )

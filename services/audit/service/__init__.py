@@ -1,0 +1,1 @@
+"""What audit does, one module per use case: recording, reading, partitions, sequences."""

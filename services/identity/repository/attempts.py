@@ -1,0 +1,295 @@
+"""The counters of failures: reserving a slot and settling it, each in one statement (D6)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from chassis.database import Transaction
+from services.identity.domain.lockout import (
+    MAX_CONSECUTIVE_FAILURES,
+    RESERVATION_LIFE,
+    Counter,
+    Limits,
+    first_id_at,
+    moment_of,
+)
+
+# A source that nobody failed from may verify this many times its limit at once: many people log
+# in from behind one address, and a success takes its reservation back.
+_BURST = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A counter after a change; `just_locked` when that change locked it."""
+
+    counter: Counter
+    just_locked: bool
+
+
+_RESERVE = sa.text("""
+INSERT INTO login_counters AS c (key, user_id, pending, touched_at)
+VALUES (:key, CAST(:user_id AS uuid), ARRAY[CAST(:id AS uuid)], :now)
+ON CONFLICT (key) DO UPDATE SET
+    failures = CASE WHEN c.locked_until <= :now THEN 0 ELSE c.failures END
+        + (SELECT count(*) FROM unnest(c.pending) AS p WHERE p < :stale),
+    consecutive = c.consecutive + (SELECT count(*) FROM unnest(c.pending) AS p WHERE p < :stale),
+    pending = array_append(
+        ARRAY(SELECT p FROM unnest(c.pending) AS p WHERE p >= :stale), CAST(:id AS uuid)),
+    locked_until = NULL,
+    touched_at = :now
+WHERE (c.locked_until IS NULL OR c.locked_until <= :now)
+    AND CASE WHEN c.locked_until <= :now THEN 0 ELSE c.failures END
+        + cardinality(c.pending) < :max_attempts
+    AND c.consecutive + cardinality(c.pending) < :max_consecutive
+RETURNING key
+""")
+
+_SWEEP = sa.text("""
+WITH before AS (
+    SELECT key, locked_until,
+        (SELECT count(*) FROM unnest(pending) AS p WHERE p < :stale)::int AS stale
+    FROM login_counters WHERE key = :key FOR UPDATE
+)
+UPDATE login_counters AS c SET
+    failures = c.failures + before.stale,
+    consecutive = c.consecutive + before.stale,
+    pending = ARRAY(SELECT p FROM unnest(c.pending) AS p WHERE p >= :stale),
+    locked_until = CASE
+        WHEN c.locked_until IS NULL AND c.failures + before.stale >= :max_attempts
+        THEN CAST(:until AS timestamptz) ELSE c.locked_until END,
+    touched_at = :now
+FROM before WHERE c.key = before.key
+RETURNING c.failures, c.consecutive, cardinality(c.pending) AS pending, c.locked_until,
+    before.locked_until IS NULL AND c.locked_until IS NOT NULL AS just_locked
+""")
+
+_FAIL = sa.text("""
+WITH before AS (
+    SELECT key, locked_until, (CAST(:id AS uuid) = ANY (pending))::int AS counted
+    FROM login_counters WHERE key = :key FOR UPDATE
+)
+UPDATE login_counters AS c SET
+    failures = c.failures + before.counted,
+    consecutive = c.consecutive + before.counted,
+    pending = array_remove(c.pending, CAST(:id AS uuid)),
+    locked_until = CASE
+        WHEN c.locked_until IS NULL AND c.failures + before.counted >= :max_attempts
+        THEN CAST(:until AS timestamptz) ELSE c.locked_until END,
+    touched_at = :now
+FROM before WHERE c.key = before.key
+RETURNING c.failures, c.consecutive, cardinality(c.pending) AS pending, c.locked_until,
+    before.locked_until IS NULL AND c.locked_until IS NOT NULL AS just_locked
+""")
+
+# What succeeds while the counter is locked began before the lock, and does not lift it.
+_SUCCEED = sa.text("""
+UPDATE login_counters SET
+    failures = CASE WHEN locked_until IS NULL THEN 0 ELSE failures END,
+    consecutive = 0,
+    pending = array_remove(pending, CAST(:id AS uuid)),
+    touched_at = :now
+WHERE key = :key
+""")
+
+_RELEASE = sa.text("""
+UPDATE login_counters SET pending = array_remove(pending, CAST(:id AS uuid)) WHERE key = :key
+""")
+
+# A failure on a known device counts towards the account's consecutive ones without locking it.
+_COUNT_CONSECUTIVE = sa.text("""
+INSERT INTO login_counters AS c (key, user_id, consecutive, touched_at)
+VALUES (:key, CAST(:user_id AS uuid), 1, :now)
+ON CONFLICT (key) DO UPDATE SET consecutive = c.consecutive + 1, touched_at = :now
+RETURNING consecutive
+""")
+
+_CLEAR_CONSECUTIVE = sa.text("UPDATE login_counters SET consecutive = 0 WHERE key = :key")
+
+_FIND = sa.text("""
+SELECT failures, consecutive, cardinality(pending) AS pending, locked_until
+FROM login_counters WHERE key = :key
+""")
+
+# In the order of their keys, as everybody else locks them: device:… before user:….
+_FORGET = sa.text("""
+DELETE FROM login_counters WHERE key IN (
+    SELECT key FROM login_counters WHERE user_id = CAST(:user_id AS uuid) ORDER BY key FOR UPDATE)
+RETURNING locked_until > :now AS was_locked
+""")
+
+_UNLOCK = sa.text("""
+WITH before AS (
+    SELECT key, locked_until FROM login_counters WHERE key = :key FOR UPDATE
+)
+UPDATE login_counters AS c SET failures = 0, locked_until = NULL
+FROM before WHERE c.key = before.key
+RETURNING before.locked_until > :now AS was_locked
+""")
+
+_RESERVE_SOURCE = sa.text("""
+INSERT INTO login_sources AS s (source, pending, touched_at)
+VALUES (:source, ARRAY[CAST(:id AS uuid)], :now)
+ON CONFLICT (source) DO UPDATE SET
+    failures = ARRAY(
+        SELECT f FROM unnest(s.failures || ARRAY(
+            SELECT p FROM unnest(s.pending) AS p WHERE p < :stale)) AS f WHERE f >= :window),
+    pending = array_append(
+        ARRAY(SELECT p FROM unnest(s.pending) AS p WHERE p >= :stale), CAST(:id AS uuid)),
+    touched_at = :now
+WHERE (
+    SELECT CASE WHEN count(*) = 0 THEN cardinality(s.pending) < :burst
+        ELSE count(*) + cardinality(s.pending) < :max_per_source END
+    FROM unnest(s.failures) AS f WHERE f >= :window)
+RETURNING source
+""")
+
+_FAIL_SOURCE = sa.text("""
+UPDATE login_sources SET
+    failures = array_append(array_remove(failures, CAST(:id AS uuid)), CAST(:id AS uuid)),
+    pending = array_remove(pending, CAST(:id AS uuid)),
+    touched_at = :now
+WHERE source = :source
+""")
+
+_RELEASE_SOURCE = sa.text("""
+UPDATE login_sources SET
+    failures = array_remove(failures, CAST(:id AS uuid)),
+    pending = array_remove(pending, CAST(:id AS uuid))
+WHERE source = :source
+""")
+
+_SOURCE_FAILURES = sa.text("SELECT failures FROM login_sources WHERE source = :source")
+
+
+async def reserve(
+    tx: Transaction, key: str, attempt: UUID, *, user_id: UUID | None, now: datetime, limits: Limits
+) -> bool:
+    """Take a slot for *attempt*; False when the counter is locked or every slot is taken."""
+    return await tx.scalar(_RESERVE, _times(now, limits, key, attempt, user_id)) is not None
+
+
+async def sweep(tx: Transaction, key: str, *, now: datetime, limits: Limits) -> Settled | None:
+    """Count the reservations nobody settled as failures; return the counter."""
+    return await _settled(tx, _SWEEP, _times(now, limits, key))
+
+
+async def fail(
+    tx: Transaction, key: str, attempt: UUID, *, now: datetime, limits: Limits
+) -> Settled | None:
+    """Turn the reservation into a failure; lock the counter when it is the last one allowed."""
+    return await _settled(tx, _FAIL, _times(now, limits, key, attempt))
+
+
+async def succeed(tx: Transaction, key: str, attempt: UUID, *, now: datetime) -> None:
+    """Give the slot back and forget the failures."""
+    await tx.execute(_SUCCEED, {"key": key, "id": attempt, "now": now})
+
+
+async def release(tx: Transaction, key: str, attempt: UUID) -> None:
+    """Give the slot back without a verdict."""
+    await tx.execute(_RELEASE, {"key": key, "id": attempt})
+
+
+async def count_consecutive(tx: Transaction, key: str, *, user_id: UUID, now: datetime) -> int:
+    """Count a failure that happened elsewhere; return the consecutive ones."""
+    row = {"key": key, "user_id": user_id, "now": now}
+    return int(await tx.scalar(_COUNT_CONSECUTIVE, row))
+
+
+async def clear_consecutive(tx: Transaction, key: str) -> None:
+    """Forget the consecutive failures, not those of a running lock."""
+    await tx.execute(_CLEAR_CONSECUTIVE, {"key": key})
+
+
+async def find_counter(tx: Transaction, key: str) -> Counter | None:
+    """Return the counter, or None when nothing was counted."""
+    row = (await tx.execute(_FIND, {"key": key})).one_or_none()
+    return None if row is None else Counter(**row._mapping)  # noqa: SLF001 - its public name
+
+
+async def forget(tx: Transaction, user_id: UUID, *, now: datetime) -> bool:
+    """Delete every counter of the account; say whether one of them was locked."""
+    rows = (await tx.execute(_FORGET, {"user_id": user_id, "now": now})).all()
+    return any(row.was_locked for row in rows)
+
+
+async def unlock(tx: Transaction, user_id: UUID, *, now: datetime) -> bool:
+    """Lift a failure lock; say whether there was one. Consecutive failures stay counted."""
+    return bool(await tx.scalar(_UNLOCK, {"key": f"user:{user_id}", "now": now}))
+
+
+async def reserve_source(
+    tx: Transaction, source: str, attempt: UUID, *, now: datetime, limits: Limits
+) -> bool:
+    """Take a slot of the source; False when it failed too often within the window."""
+    parameters = {
+        "source": source,
+        "id": attempt,
+        "now": now,
+        "stale": first_id_at(now - RESERVATION_LIFE),
+        "window": first_id_at(now - limits.source_window),
+        "burst": limits.max_per_source * _BURST,
+        "max_per_source": limits.max_per_source,
+    }
+    return await tx.scalar(_RESERVE_SOURCE, parameters) is not None
+
+
+async def fail_source(tx: Transaction, source: str, attempt: UUID, *, now: datetime) -> None:
+    """Turn the source's reservation into a failure."""
+    await tx.execute(_FAIL_SOURCE, {"source": source, "id": attempt, "now": now})
+
+
+async def release_source(tx: Transaction, source: str, attempt: UUID) -> None:
+    """Give the source's slot back."""
+    await tx.execute(_RELEASE_SOURCE, {"source": source, "id": attempt})
+
+
+async def source_wait(
+    tx: Transaction, source: str, *, now: datetime, limits: Limits
+) -> timedelta:
+    """Return how long until the source has a slot again."""
+    failures = await tx.scalar(_SOURCE_FAILURES, {"source": source}) or []
+    live = sorted(f for f in failures if f >= first_id_at(now - limits.source_window))
+    if len(live) < limits.max_per_source:
+        return timedelta(seconds=1)
+    freed_by = live[len(live) - limits.max_per_source]
+    return moment_of(freed_by) + limits.source_window - now
+
+
+def _times(
+    now: datetime,
+    limits: Limits,
+    key: str,
+    attempt: UUID | None = None,
+    user_id: UUID | None = None,
+) -> Mapping[str, Any]:
+    return {
+        "key": key,
+        "id": attempt,
+        "user_id": user_id,
+        "now": now,
+        "until": now + limits.lockout,
+        "stale": first_id_at(now - RESERVATION_LIFE),
+        "max_attempts": limits.max_attempts,
+        "max_consecutive": MAX_CONSECUTIVE_FAILURES,
+    }
+
+
+async def _settled(
+    tx: Transaction, statement: sa.TextClause, parameters: Mapping[str, Any]
+) -> Settled | None:
+    row = (await tx.execute(statement, parameters)).one_or_none()
+    if row is None:
+        return None
+    counter = Counter(
+        failures=row.failures,
+        consecutive=row.consecutive,
+        pending=row.pending,
+        locked_until=row.locked_until,
+    )
+    return Settled(counter=counter, just_locked=row.just_locked)

@@ -1,0 +1,175 @@
+"""Accounts and their roles."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+
+from chassis.database import Transaction
+from services.identity.domain.accounts import NewUser, User
+from services.identity.models import user_roles, users
+
+_roles = (
+    sa.select(sa.func.array_agg(user_roles.c.role, type_=ARRAY(sa.Text)))
+    .where(user_roles.c.user_id == users.c.id)
+    .correlate(users)
+    .scalar_subquery()
+    .label("roles")
+)
+with_roles = sa.select(users, _roles)
+"""Select whole accounts; other modules of this room add their conditions."""
+
+
+async def find(tx: Transaction, user_id: UUID) -> User | None:
+    """Return the account, or None."""
+    return await _one(tx, with_roles.where(users.c.id == user_id))
+
+
+async def find_for_update(tx: Transaction, user_id: UUID) -> User | None:
+    """Return the account, its row locked until the end of the transaction."""
+    return await _one(
+        tx, with_roles.where(users.c.id == user_id).with_for_update(of=users, key_share=True)
+    )
+
+
+async def find_by_login_name(tx: Transaction, folded: str) -> User | None:
+    """Return the account of a folded address or username."""
+    column = users.c.email_folded if "@" in folded else users.c.username
+    return await _one(tx, with_roles.where(column == folded))
+
+
+async def find_by_mailbox(tx: Transaction, email_folded: str) -> User | None:
+    """Return the account of a folded address, its row locked."""
+    where = users.c.email_folded == email_folded
+    return await _one(tx, with_roles.where(where).with_for_update(of=users, key_share=True))
+
+
+async def list_taken(tx: Transaction, *, email_folded: str, username: str) -> list[str]:
+    """Return which of `email` and `username` belong to an account already."""
+    statement = sa.select(
+        sa.exists().where(users.c.email_folded == email_folded),
+        sa.exists().where(users.c.username == username),
+    )
+    email, name = (await tx.execute(statement)).one()
+    return [field for field, taken in (("email", email), ("username", name)) if taken]
+
+
+async def add(tx: Transaction, user: NewUser, *, granted_by: UUID | None = None) -> bool:
+    """Store a new account with its roles; False when its address or username is taken."""
+    row = {
+        "id": user.id,
+        "email": user.email,
+        "email_folded": user.email_folded,
+        "username": user.username,
+        "password_hash": user.password_hash,
+        "is_verified": user.is_verified,
+        "password_change_required": user.password_change_required,
+        "created_at": user.created_at,
+    }
+    statement = insert(users).values(row).on_conflict_do_nothing().returning(users.c.id)
+    if await tx.scalar(statement) is None:
+        return False
+    await add_roles(tx, user.id, user.roles, now=user.created_at, granted_by=granted_by)
+    return True
+
+
+async def add_roles(
+    tx: Transaction,
+    user_id: UUID,
+    roles: Iterable[str],
+    *,
+    now: datetime,
+    granted_by: UUID | None,
+) -> None:
+    """Grant *roles* that the account does not have."""
+    rows = [
+        {"user_id": user_id, "role": str(role), "granted_at": now, "granted_by": granted_by}
+        for role in sorted(roles)
+    ]
+    await tx.execute(insert(user_roles).values(rows).on_conflict_do_nothing())
+
+
+async def update(tx: Transaction, user_id: UUID, **changes: Any) -> User | None:
+    """Change the account and count its version (D24); return it as it is now."""
+    statement = (
+        sa.update(users)
+        .where(users.c.id == user_id)
+        .values(version=users.c.version + 1, **changes)
+        .returning(users, _roles)
+    )
+    return await _one(tx, statement)
+
+
+async def mark_verified(tx: Transaction, user_id: UUID) -> User | None:
+    """Mark the address as proven; None when it was already."""
+    statement = (
+        sa.update(users)
+        .where(users.c.id == user_id, sa.not_(users.c.is_verified))
+        .values(is_verified=True, version=users.c.version + 1)
+        .returning(users, _roles)
+    )
+    return await _one(tx, statement)
+
+
+async def rename(tx: Transaction, user_id: UUID, username: str) -> User | None:
+    """Give the account another username; None when that is somebody else's."""
+    taken = sa.select(users.c.id).where(users.c.username == username, users.c.id != user_id)
+    if await tx.scalar(taken) is not None:
+        return None
+    return await update(tx, user_id, username=username)
+
+
+async def set_password(tx: Transaction, user_id: UUID, password_hash: str) -> User | None:
+    """Store a new password: every device token is void, every duty to change it fulfilled."""
+    return await update(
+        tx,
+        user_id,
+        password_hash=password_hash,
+        credentials_epoch=users.c.credentials_epoch + 1,
+        password_change_required=False,
+        password_reset_required=False,
+        locked_until=None,
+    )
+
+
+async def mark_logged_in(
+    tx: Transaction, user: User, *, now: datetime, upgraded_hash: str | None
+) -> bool:
+    """Remember the login; False when the password was replaced while it was being verified.
+
+    Neither the time of a login nor the same password hashed anew is a change of the account that
+    others must hear of, so the version stays.
+    """
+    values: dict[str, Any] = {"last_login": now}
+    if upgraded_hash is not None:
+        values["password_hash"] = upgraded_hash
+    where = (users.c.id == user.id, users.c.credentials_epoch == user.credentials_epoch)
+    return (await tx.execute(sa.update(users).where(*where).values(values))).rowcount == 1
+
+
+async def hold(tx: Transaction, user_id: UUID) -> bool:
+    """Keep the account from being deleted until the transaction ends; False when it is gone."""
+    statement = sa.select(users.c.id).where(users.c.id == user_id)
+    return await tx.scalar(statement.with_for_update(read=True, key_share=True)) is not None
+
+
+async def delete(tx: Transaction, user_id: UUID) -> User | None:
+    """Delete the account with everything of it but its counters; return what it was."""
+    user = await find(tx, user_id)
+    deleted = await tx.execute(sa.delete(users).where(users.c.id == user_id))
+    return user if deleted.rowcount == 1 else None
+
+
+def user_of(row: sa.Row[Any]) -> User:
+    """Read a row of `with_roles`."""
+    columns = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+    roles = columns.pop("roles")
+    return User(roles=frozenset(roles or ()), **columns)
+
+
+async def _one(tx: Transaction, statement: sa.Executable) -> User | None:
+    row = (await tx.execute(statement)).one_or_none()
+    return None if row is None else user_of(row)

@@ -1,0 +1,154 @@
+"""Authentication: are these credentials good, and may their owner come in (D6, D7)."""
+
+import time
+from typing import NoReturn
+
+from chassis.caller import Caller
+from chassis.clock import Clock
+from chassis.database import Database
+from chassis.errors import Problem
+from chassis.logs import get_logger
+from chassis.outbox import Outbox
+from contracts.identity import LoginSucceeded
+from contracts.internal import AuthenticateRequest, AuthenticateResponse
+from services.identity.devices import DeviceTokens
+from services.identity.domain.accounts import Standing, User, standing
+from services.identity.domain.one_time_tokens import CHANGE_LIFE
+from services.identity.errors import (
+    AccountDisabled,
+    EmailNotVerified,
+    HashingOverloaded,
+    InvalidCredentials,
+    PasswordChangeRequired,
+    PasswordResetRequired,
+)
+from services.identity.hashing import Hashing, Priority, Verdict
+from services.identity.repository import history, users
+from services.identity.service.attempts import Attempt, Attempts
+from services.identity.service.mails import SecretMails
+
+_TURNED_AWAY: dict[Standing, type[Problem]] = {
+    Standing.DISABLED: AccountDisabled,
+    Standing.RESET_REQUIRED: PasswordResetRequired,
+    Standing.UNVERIFIED: EmailNotVerified,
+    Standing.CHANGE_REQUIRED: PasswordChangeRequired,
+}
+log = get_logger(__name__)
+
+
+class Authentication:
+    """Answers token's `authenticate`; a session is token's to make."""
+
+    def __init__(
+        self,
+        database: Database,
+        outbox: Outbox,
+        clock: Clock,
+        *,
+        attempts: Attempts,
+        hashing: Hashing,
+        devices: DeviceTokens,
+        mails: SecretMails,
+    ) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._clock = clock
+        self._attempts = attempts
+        self._hashing = hashing
+        self._devices = devices
+        self._mails = mails
+
+    async def authenticate(
+        self, request: AuthenticateRequest, *, caller: Caller
+    ) -> AuthenticateResponse:
+        """Return who logs in, as of the version whose password was verified (D24).
+
+        Raises InvalidCredentials, AccountLocked, TooManyAttempts, HashingOverloaded, and after a
+        correct password EmailNotVerified, AccountDisabled, PasswordChangeRequired,
+        PasswordResetRequired.
+        """
+        patience = time.monotonic() + request.deadline_seconds
+        attempt = await self._attempts.begin_login(
+            request.username, request.device_token, caller=caller
+        )
+        verdict = await self._verify(attempt, request.password, patience)
+        user = attempt.user
+        if user is None or not verdict.is_right:
+            await self._attempts.fail(attempt)
+            raise InvalidCredentials
+        found = standing(user)
+        if found is not Standing.WELCOME:
+            await self._turn_away(attempt, user, found)
+        upgraded = await self._upgrade(verdict, request.password)
+        return await self._welcome(attempt, user, upgraded)
+
+    async def _verify(self, attempt: Attempt, password: str, patience: float) -> Verdict:
+        stored = attempt.user.password_hash if attempt.user is not None else None
+        try:
+            return await self._hashing.verify(
+                stored, password, deadline=patience - time.monotonic()
+            )
+        except HashingOverloaded:
+            await self._attempts.release(attempt)
+            raise
+
+    async def _upgrade(self, verdict: Verdict, password: str) -> str | None:
+        """Hash anew what an older scheme made; when there is no time, at the next login."""
+        if verdict is not Verdict.OUTDATED:
+            return None
+        try:
+            return await self._hashing.hash(password, Priority.REGISTER)
+        except HashingOverloaded:
+            log.info("password_hash.not_upgraded", reason="hashing_overloaded")
+            return None
+
+    async def _turn_away(self, attempt: Attempt, user: User, found: Standing) -> NoReturn:
+        """Say why the right password leads nowhere; it neither counts nor clears failures."""
+        extensions: dict[str, object] = {}
+        async with self._database.transaction() as tx:
+            await self._attempts.release_in(tx, attempt)
+            current = await users.find_for_update(tx, user.id)
+            if current is None or current.credentials_epoch != user.credentials_epoch:
+                raise InvalidCredentials
+            if found is Standing.CHANGE_REQUIRED:
+                token = await self._mails.hand_out_reset(tx, user)
+                extensions["reset_token"] = token.secret
+                extensions["reset_expires_in"] = int(CHANGE_LIFE.total_seconds())
+            await self._attempts.record_failure(tx, attempt, str(found))
+        raise _TURNED_AWAY[found](extensions=extensions)
+
+    async def _welcome(
+        self, attempt: Attempt, user: User, upgraded: str | None
+    ) -> AuthenticateResponse:
+        now, caller = self._clock.now(), attempt.caller
+        async with self._database.transaction() as tx:
+            await self._attempts.succeed(tx, attempt)
+            if not await users.mark_logged_in(tx, user, now=now, upgraded_hash=upgraded):
+                raise InvalidCredentials
+            record = history.LoginRecord(
+                id=attempt.id,
+                user_id=user.id,
+                occurred_at=now,
+                ip=caller.client_address,
+                user_agent=caller.user_agent,
+                outcome=history.SUCCEEDED,
+            )
+            await history.add_login(tx, record)
+            await self._outbox.emit(
+                tx,
+                LoginSucceeded(user_id=user.id),
+                subject=str(user.id),
+                caller=caller,
+                actor=str(user.id),
+                subjectversion=user.version,
+            )
+        device = attempt.device.id if attempt.device is not None else None
+        return AuthenticateResponse(
+            user_id=user.id,
+            roles=tuple(sorted(user.roles)),
+            status=user.status,
+            version=user.version,
+            amr=("pwd",),
+            authenticated_at=now,
+            device_token=self._devices.issue(user.id, user.credentials_epoch, device=device),
+        )

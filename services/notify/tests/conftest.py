@@ -1,0 +1,97 @@
+"""Fixtures of notify's tests: every test with a database runs on every PostgreSQL there is."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from chassis.database import Database
+from chassis.outbox import Outbox
+from chassis.testing import FixedClock
+from chassis.testing.databases import FreshDatabase
+from chassis.testing.fixtures import MakeDatabase
+from chassis.testing.servers import PostgresServer
+from services.notify import models
+from services.notify.consumers import Reactions
+from services.notify.domain import RetryPolicy
+from services.notify.rendering import Renderer
+from services.notify.service.composition import Composer, Letterhead
+from services.notify.service.delivery import Delivery
+from services.notify.service.intake import Intake
+from services.notify.tests.kit import BASE_URL, KEYS, SECURITY_EMAIL, House, RecordingTransport
+from services.notify.tests.smtp_sink import SmtpSink
+from services.notify.transports import Originator
+
+MIGRATIONS = Path(__file__).parents[1] / "migrations"
+
+
+@pytest.fixture
+def postgres_server(each_postgres: PostgresServer) -> PostgresServer:
+    """Run on every PostgreSQL of this machine."""
+    return each_postgres
+
+
+@pytest.fixture
+async def fresh(make_database: MakeDatabase) -> FreshDatabase:
+    """Give a migrated, empty database."""
+    return await make_database("notify", MIGRATIONS)
+
+
+@pytest.fixture
+async def database(fresh: FreshDatabase) -> AsyncIterator[Database]:
+    """Give the database as the app role sees it."""
+    database = Database(fresh.app_url, pool_min=1, pool_max=10)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def composer() -> Composer:
+    """Give the writer of mails."""
+    return Composer(
+        renderer=Renderer(base_url=BASE_URL, product="Gatehouse"),
+        letterhead=Letterhead(
+            sender=Originator("Gatehouse", "no-reply@gatehouse.example"), base_url=BASE_URL
+        ),
+        keys=KEYS,
+        clock=FixedClock(),
+    )
+
+
+@pytest.fixture
+def house(database: Database, composer: Composer) -> House:
+    """Give notify without its doors: reactions in front, a recording transport behind."""
+    clock, due = FixedClock(), asyncio.Event()
+    outbox = Outbox("notify", models.outbox, clock)
+    transport = RecordingTransport()
+    return House(
+        database=database,
+        clock=clock,
+        due=due,
+        outbox=outbox,
+        transport=transport,
+        reactions=Reactions(
+            Intake(outbox=outbox, clock=clock, due=due, security_email=SECURITY_EMAIL)
+        ),
+        delivery=Delivery(
+            database=database,
+            outbox=outbox,
+            transport=transport,
+            composer=composer,
+            clock=clock,
+            policy=RetryPolicy(first=timedelta(0), max_attempts=3),
+            lease=timedelta(seconds=30),
+            chance=lambda: 0.0,
+        ),
+    )
+
+
+@pytest.fixture
+def sink() -> Iterator[SmtpSink]:
+    """Give a running SMTP server without TLS."""
+    sink = SmtpSink()
+    sink.start()
+    yield sink
+    sink.stop()

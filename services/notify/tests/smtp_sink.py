@@ -1,0 +1,105 @@
+"""A real SMTP server for tests: aiosmtpd in a thread of its own, with scripted refusals."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from typing import Any
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from chassis.processes import free_port
+
+Answer = Callable[[SMTP], str]
+
+
+@dataclass(frozen=True)
+class Received:
+    """One mail as it came over the wire; `taken` says whether the server promised to deliver it."""
+
+    recipients: tuple[str, ...]
+    content: bytes
+    encrypted: bool
+    taken: bool
+
+    @property
+    def message(self) -> EmailMessage:
+        """Return the parsed mail."""
+        parsed = message_from_bytes(self.content, policy=default)
+        assert isinstance(parsed, EmailMessage)
+        return parsed
+
+
+def say(answer: str) -> Answer:
+    """Answer with this line."""
+    return lambda _server: answer
+
+
+def hang_up(server: SMTP) -> str:
+    """Drop the connection without an answer."""
+    assert isinstance(server.transport, asyncio.WriteTransport)
+    server.transport.abort()
+    return "250 never arrives"
+
+
+class SmtpSink:
+    """Takes every mail, unless `rcpt` or `data` hold other answers (used up in order)."""
+
+    def __init__(self, *, tls: ssl.SSLContext | None = None, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.received: list[Received] = []
+        self.rcpt: list[Answer] = []
+        self.data: list[Answer] = []
+        self._tls = tls
+        self._controller: Controller | None = None
+
+    def start(self) -> None:
+        """Listen on 127.0.0.1."""
+        self._controller = Controller(
+            self,
+            hostname="127.0.0.1",
+            port=self.port,
+            tls_context=self._tls,
+            require_starttls=self._tls is not None,
+        )
+        self._controller.start()
+
+    def stop(self) -> None:
+        """Stop listening, if it listens."""
+        if self._controller is not None:
+            self._controller.stop()
+            self._controller = None
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self,
+        server: SMTP,
+        _session: Session,
+        envelope: Envelope,
+        address: str,
+        _options: list[str],
+    ) -> str:
+        """Accept a recipient, or answer as planned."""
+        if self.rcpt:
+            return self.rcpt.pop(0)(server)
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(  # noqa: N802 - aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
+        """Take the mail, or answer as planned."""
+        answer = self.data.pop(0)(server) if self.data else "250 OK"
+        content: Any = envelope.content
+        self.received.append(
+            Received(
+                recipients=tuple(envelope.rcpt_tos),
+                content=content,
+                encrypted=session.ssl is not None,
+                taken=answer.startswith("250"),
+            )
+        )
+        return answer

@@ -1,0 +1,277 @@
+"""Which message leads to which mail, to whom; and what is left of a deleted user."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+
+from chassis.subscriptions import Unprocessable
+from contracts.audit import SuspiciousActivityDetected
+from contracts.envelope import EventData
+from contracts.identity import (
+    PasswordChanged,
+    PasswordReset,
+    UserDeleted,
+    UserEmailChanged,
+    UserEmailVerified,
+    UserLocked,
+    UserRegistered,
+    UserUpdated,
+)
+from contracts.notify import MessageSuppressed
+from contracts.registry import COMMAND_TYPES, EVENT_TYPES
+from contracts.token import RefreshTokenReused
+from services.notify.consumers import REACTIONS, queues
+from services.notify.errors import RecipientUnknown
+from services.notify.models import recipients
+from services.notify.tests.kit import SECURITY_EMAIL, House, command, fact, rows_of
+
+UNTIL = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
+
+
+class TestNotices:
+    """A fact about an account becomes a mail to its owner."""
+
+    @pytest.mark.parametrize(
+        ("model", "values", "template", "phrase"),
+        [
+            (UserEmailVerified, {"email": "ada@example.org"}, "welcome", "is ready"),
+            (PasswordReset, {}, "password_was_reset", "just set anew"),
+            (PasswordChanged, {"session_id": None}, "password_changed", "just changed"),
+            (
+                UserLocked,
+                {"cause": "failures", "locked_until": UNTIL},
+                "account_locked",
+                "until 01 January 2026, 12:30 UTC.",
+            ),
+            (RefreshTokenReused, {"session_id": uuid4()}, "session_reused", "second time"),
+            (
+                SuspiciousActivityDetected,
+                {"alert_id": uuid4(), "rule": "success_after_failures", "address": "203.0.113.9"},
+                "suspicious_activity",
+                "(rule: success_after_failures, from 203.0.113.9)",
+            ),
+        ],
+    )
+    async def test_reach_the_owner(
+        self,
+        house: House,
+        model: type[EventData],
+        values: dict[str, object],
+        template: str,
+        phrase: str,
+    ) -> None:
+        """Once, also when the fact comes twice."""
+        await house.register()
+        event = fact(model(user_id=house.user_id, **values))
+
+        await house.receive(event)
+        await house.receive(event)
+        await house.deliver_all()
+
+        [mail] = house.transport.mails
+        [row] = await house.rows()
+        assert (mail.recipient, row.template, row.state) == ("ada@example.org", template, "sent")
+        assert phrase in mail.text
+        assert mail.text.startswith("Hello ada,")
+
+    async def test_an_administrators_lock_is_not_ours_to_tell(self, house: House) -> None:
+        """Only failures lead to a mail."""
+        await house.register()
+
+        await house.receive(
+            fact(UserLocked(user_id=house.user_id, cause="admin", locked_until=None))
+        )
+
+        assert await house.rows() == []
+
+    async def test_an_account_is_welcomed_once(self, house: House) -> None:
+        """A second address, confirmed later, is no second beginning."""
+        await house.register()
+        for email in ("ada@example.org", "ada@new.example"):
+            await house.receive(fact(UserEmailVerified(user_id=house.user_id, email=email)))
+
+        await house.deliver_all()
+
+        assert [mail.recipient for mail in house.transport.mails] == ["ada@example.org"]
+
+    async def test_a_fact_before_its_registration_is_tried_again(self, house: House) -> None:
+        """The inbox keeps it; nothing is half done."""
+        event = fact(PasswordReset(user_id=house.user_id))
+        with pytest.raises(RecipientUnknown):
+            await house.receive(event)
+
+        await house.register()
+        await house.receive(event)
+
+        assert len(await house.rows()) == 1
+
+    async def test_an_alert_without_an_account_goes_to_the_security_box(self, house: House) -> None:
+        """Somebody has to know."""
+        alert = SuspiciousActivityDetected(
+            alert_id=uuid4(), rule="password_spraying", user_id=None, address="203.0.113.9"
+        )
+        await house.receive(fact(alert))
+
+        await house.deliver_all()
+
+        [mail] = house.transport.mails
+        assert mail.recipient == SECURITY_EMAIL
+        assert str(alert.alert_id) in mail.text
+
+    async def test_continues_the_trace(self, house: House) -> None:
+        """The event about the mail belongs to the request that caused it."""
+        await house.register()
+        await house.receive(fact(PasswordReset(user_id=house.user_id)))
+
+        await house.deliver_all()
+
+        [event] = await house.events()
+        assert event.traceparent == "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+class TestRecipients:
+    """Where mails go, as of the newest fact."""
+
+    async def test_a_change_of_address_tells_the_old_one(self, house: House) -> None:
+        """And from then on writes to the new one."""
+        await house.register()
+        changed = UserEmailChanged(
+            user_id=house.user_id, email="new@example.org", previous_email="ada@example.org"
+        )
+        await house.receive(fact(changed, version=2))
+        await house.receive(fact(PasswordChanged(user_id=house.user_id, session_id=None)))
+
+        await house.deliver_all()
+
+        assert [(mail.recipient, mail.subject) for mail in house.transport.mails] == [
+            ("ada@example.org", "The e-mail address of your account was changed"),
+            ("new@example.org", "Your password was changed"),
+        ]
+
+    async def test_a_late_fact_changes_nothing(self, house: House) -> None:
+        """Versions only move upwards."""
+        registered = UserRegistered(
+            user_id=house.user_id, email="new@example.org", username="ada", roles=()
+        )
+        await house.receive(fact(registered, version=3))
+
+        await house.register(email="old@example.org")
+
+        [row] = await rows_of(house.database, sa.select(recipients))
+        assert (row.email, row.version) == ("new@example.org", 3)
+
+    async def test_a_command_may_come_before_the_registration(self, house: House) -> None:
+        """Two queues, no order between them."""
+        await house.receive(command(house.user_id, clock=house.clock))
+        await house.register()
+
+        [row] = await rows_of(house.database, sa.select(recipients))
+        assert (row.email, row.username, row.version) == ("ada@example.org", "ada", 1)
+
+    async def test_an_old_name_is_forgotten(self, house: House) -> None:
+        """Until a command brings the new one."""
+        await house.register()
+        await house.receive(
+            fact(UserUpdated(user_id=house.user_id, fields=("username",)), version=2)
+        )
+        await house.receive(fact(PasswordReset(user_id=house.user_id)))
+        await house.receive(command(house.user_id, username="countess", clock=house.clock))
+        await house.receive(fact(PasswordReset(user_id=house.user_id)))
+
+        await house.deliver_all()
+
+        greetings = [mail.text.partition("\n")[0] for mail in house.transport.mails]
+        assert greetings == ["Hello,", "Hello countess,", "Hello countess,"]
+
+
+class TestErasure:
+    """On user.deleted nothing of the person stays."""
+
+    async def test_leaves_no_personal_data(self, house: House) -> None:
+        """Sent mails lose the address, waiting ones are suppressed, and it is told."""
+        await house.register(email="canary@example.org", username="canaryname")
+        await house.receive(fact(PasswordReset(user_id=house.user_id)))
+        await house.deliver_all()
+        await house.receive(
+            command(
+                house.user_id,
+                email="canary@example.org",
+                username="canaryname",
+                clock=house.clock,
+            )
+        )
+
+        await house.receive(fact(UserDeleted(user_id=house.user_id)))
+        verdicts = await house.deliver_all()
+
+        sent, waiting = await house.rows()
+        told = (await house.events())[-1]
+        known = await rows_of(house.database, sa.select(recipients))
+        assert verdicts == []
+        assert (sent.state, waiting.state) == ("sent", "suppressed")
+        assert (waiting.reason, waiting.sealed_token) == ("recipient_erased", None)
+        assert (told.type, told.data["message_id"]) == (MessageSuppressed.type, str(waiting.id))
+        assert "canary" not in await house.everything_stored() + repr([tuple(r) for r in known])
+
+    async def test_late_facts_bring_nobody_back(self, house: House) -> None:
+        """Whatever was on its way: no address is stored, no mail is sent."""
+        await house.receive(fact(UserDeleted(user_id=house.user_id)))
+
+        await house.register(email="canary@example.org")
+        await house.receive(fact(PasswordReset(user_id=house.user_id)))
+        await house.receive(
+            fact(UserEmailVerified(user_id=house.user_id, email="canary@example.org"))
+        )
+        changed = UserEmailChanged(
+            user_id=house.user_id, email="canary@new.example", previous_email="canary@example.org"
+        )
+        await house.receive(fact(changed, version=9))
+        await house.receive(command(house.user_id, email="canary@example.org", clock=house.clock))
+        await house.deliver_all()
+
+        [row] = await house.rows()
+        known = await rows_of(house.database, sa.select(recipients))
+        assert house.transport.mails == []
+        assert (row.state, row.reason) == ("suppressed", "recipient_erased")
+        assert "canary" not in await house.everything_stored() + repr([tuple(r) for r in known])
+
+    async def test_others_keep_their_mails(self, house: House) -> None:
+        """One person's erasure is nobody else's."""
+        await house.receive(command(uuid4(), email="other@example.org", clock=house.clock))
+
+        await house.receive(fact(UserDeleted(user_id=house.user_id)))
+        await house.deliver_all()
+
+        assert [mail.recipient for mail in house.transport.mails] == ["other@example.org"]
+
+
+class TestTable:
+    """What notify listens to."""
+
+    def test_every_type_is_published_by_somebody(self) -> None:
+        """Commands on their exchange, facts on theirs."""
+        types = {type_.type for table in REACTIONS.values() for type_ in table}
+        assert types <= EVENT_TYPES.keys() | COMMAND_TYPES.keys()
+        assert COMMAND_TYPES.keys() <= types
+        assert {spec.name for spec in queues()} == set(REACTIONS)
+
+    async def test_unreadable_data_is_nobodys_retry(self, house: House) -> None:
+        """It goes to the dead letters at once."""
+        broken = fact(UserDeleted(user_id=house.user_id))
+        broken.data["user_id"] = "nobody"
+
+        with pytest.raises(Unprocessable):
+            await house.receive(broken)
+
+    async def test_an_expired_command_is_written_down(self, house: House) -> None:
+        """So that administrators see why nothing came."""
+        await house.receive(
+            command(house.user_id, expires_in=-timedelta(hours=1), clock=house.clock)
+        )
+
+        await house.deliver_all()
+
+        [row] = await house.rows()
+        assert (row.state, row.reason) == ("suppressed", "expired")

@@ -1,0 +1,232 @@
+"""Token put together: the only place that constructs."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from chassis.app import Deployable, service_app
+from chassis.assertions import AssertionSigner, AssertionVerifier
+from chassis.background import Background
+from chassis.bus import EventBus
+from chassis.clock import Clock, SystemClock
+from chassis.consumer import Consumer
+from chassis.crypto import SealBrokenError
+from chassis.database import Database, DatabaseUnavailable
+from chassis.health import Health
+from chassis.internal import InternalClient
+from chassis.jwt import AccessTokenVerifier
+from chassis.logs import get_logger
+from chassis.metrics import Metrics
+from chassis.outbox import Outbox
+from chassis.rabbitmq import RabbitMQBus
+from chassis.relay import Relay
+from chassis.settings import refused
+from services.token import models
+from services.token.access_tokens import AccessTokens
+from services.token.consumers import QUEUE, subscriptions
+from services.token.domain.keys import RotationPolicy
+from services.token.identity_client import IdentityClient
+from services.token.keys import KeyRing
+from services.token.routes import Endpoints, routes
+from services.token.service.endings import Endings
+from services.token.service.housekeeping import Housekeeping
+from services.token.service.issuing import Issuing
+from services.token.service.key_rotation import KeyRotation
+from services.token.service.login import Login
+from services.token.service.refresh import Refresh
+from services.token.service.revocations import Revocations
+from services.token.service.sessions import Sessions
+from services.token.service.subject_cache import SubjectCache
+from services.token.service.subject_changes import SubjectChanges
+from services.token.settings import TokenSettings
+
+log = get_logger(__name__)
+
+_INTERNAL = {
+    "/internal/v1/revocations": frozenset({"gateway"}),
+    "/internal/v1/subject-changes": frozenset({"identity"}),
+}
+
+
+def build(
+    settings: TokenSettings, *, bus: EventBus | None = None, clock: Clock | None = None
+) -> Deployable:
+    """Build token; without *bus* it talks to RABBITMQ_URL.
+
+    Exits 78 when there is neither.
+    """
+    parts = _Parts(settings, bus or _rabbitmq(settings), clock or SystemClock())
+    health = Health()
+    health.add_check("database", parts.database.ping)
+    health.add_check("signing_key", parts.has_signing_key)
+    return Deployable(
+        name="token",
+        settings=settings,
+        http=service_app(
+            routes=routes(parts.endpoints()),
+            metrics=parts.metrics,
+            verifier=AssertionVerifier(
+                audience="token",
+                secrets={
+                    "gateway": settings.assertion_secrets_from_gateway,
+                    "identity": settings.assertion_secrets_from_identity,
+                },
+                clock=parts.clock,
+            ),
+            internal=_INTERNAL,
+        ),
+        lifespan=lambda: parts.running(owns_bus=bus is None),
+        health=health,
+        metrics=parts.metrics,
+    )
+
+
+class _Parts:
+    """Everything the service is made of, and the order in which it comes up."""
+
+    def __init__(self, settings: TokenSettings, bus: EventBus, clock: Clock) -> None:
+        self.clock = clock
+        self.metrics = Metrics()
+        self.database = Database(
+            settings.database_url.get_secret_value(),
+            pool_min=settings.database_pool_min,
+            pool_max=settings.database_pool_max,
+        )
+        self._settings = settings
+        self._bus = bus
+        self._outbox = Outbox("token", models.outbox, clock)
+        self._ring = KeyRing(settings.signing_key_encryption_keys)
+        self._endings = Endings(self._outbox, settings.access_token_ttl)
+        self._identity_http = InternalClient(
+            settings.identity_url,
+            AssertionSigner(
+                issuer="token",
+                audience="identity",
+                secrets=settings.assertion_secrets_to_identity,
+                clock=clock,
+            ),
+        )
+        self._rotation = self._key_rotation()
+        self._consumer = Consumer(
+            QUEUE,
+            subscriptions(self._subject_changes()),
+            self.database,
+            models.inbox,
+            clock,
+            registry=self.metrics.registry,
+        )
+
+    async def has_signing_key(self) -> None:
+        """Raise SigningKeyMissing as long as no token can be signed."""
+        _ = self._ring.signing_key
+
+    def endpoints(self) -> Endpoints:
+        """Return the use cases behind the URLs."""
+        settings = self._settings
+        issuing = Issuing(
+            AccessTokens(settings.issuer, settings.audience, self._ring), settings.lifetimes
+        )
+        identity = IdentityClient(
+            self._identity_http,
+            timeout=settings.authenticate_timeout,
+            deadline=settings.authenticate_deadline,
+        )
+        return Endpoints(
+            issuer=settings.issuer,
+            login_=self._login(identity, issuing),
+            refresh_=self._refresh(identity, issuing),
+            sessions_=Sessions(
+                database=self.database,
+                endings=self._endings,
+                clock=self.clock,
+                verifier=AccessTokenVerifier(
+                    issuer=settings.issuer, audience=settings.audience, clock=self.clock
+                ),
+                keys=self._ring,
+            ),
+            revocations_=Revocations(database=self.database, clock=self.clock),
+            consumer=self._consumer,
+            keys=self._ring,
+        )
+
+    @asynccontextmanager
+    async def running(self, *, owns_bus: bool) -> AsyncIterator[None]:
+        """Run everything that is not a request, from the first to the last of them."""
+        registry = self.metrics.registry
+        try:
+            await self._load_keys()
+            async with self._identity_http, Background(registry=registry) as background:
+                Relay(self._outbox, self.database, self._bus, registry=registry).start(background)
+                await self._consumer.start(self._bus, background)
+                background.start("signing_keys", lambda: self._rotation.run(background))
+                house = Housekeeping(
+                    database=self.database, endings=self._endings, clock=self.clock
+                )
+                background.start("housekeeping", lambda: house.run(background))
+                yield
+        finally:
+            if owns_bus:
+                await self._bus.close()
+            await self.database.close()
+
+    async def _load_keys(self) -> None:
+        """Load or make the signing key; a database that is away is waited for in `running`."""
+        try:
+            await self._rotation.rotate()
+        except DatabaseUnavailable:
+            log.warning("signing_keys.not_loaded", reason="database_unavailable")
+        except SealBrokenError:
+            raise refused(
+                ["SIGNING_KEY_ENCRYPTION_KEYS: none of them opens the stored signing key"]
+            ) from None
+
+    def _login(self, identity: IdentityClient, issuing: Issuing) -> Login:
+        return Login(
+            identity=identity,
+            database=self.database,
+            outbox=self._outbox,
+            endings=self._endings,
+            issuing=issuing,
+            clock=self.clock,
+            max_sessions=self._settings.max_sessions_per_user,
+        )
+
+    def _refresh(self, identity: IdentityClient, issuing: Issuing) -> Refresh:
+        return Refresh(
+            database=self.database,
+            outbox=self._outbox,
+            endings=self._endings,
+            issuing=issuing,
+            subjects=SubjectCache(identity=identity, database=self.database, clock=self.clock),
+            clock=self.clock,
+            grace=timedelta(seconds=self._settings.refresh_grace_seconds),
+        )
+
+    def _subject_changes(self) -> SubjectChanges:
+        return SubjectChanges(
+            outbox=self._outbox,
+            endings=self._endings,
+            clock=self.clock,
+            access_ttl=self._settings.access_token_ttl,
+        )
+
+    def _key_rotation(self) -> KeyRotation:
+        settings = self._settings
+        return KeyRotation(
+            database=self.database,
+            outbox=self._outbox,
+            ring=self._ring,
+            clock=self.clock,
+            policy=RotationPolicy(
+                algorithm=settings.signing_algorithm,
+                rotate_after=timedelta(days=settings.key_rotation_days),
+                access_ttl=settings.access_token_ttl,
+            ),
+            encryption_keys=settings.signing_key_encryption_keys,
+        )
+
+
+def _rabbitmq(settings: TokenSettings) -> EventBus:
+    if settings.rabbitmq_url is None:
+        raise refused(["RABBITMQ_URL: is not set"])
+    return RabbitMQBus(settings.rabbitmq_url.get_secret_value(), name="token")

@@ -1,0 +1,146 @@
+"""Signing keys: generated, sealed at rest, loaded once, published as a JWK set (RFC 7517)."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePrivateKey,
+)
+from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_private_key,
+)
+from jwt.algorithms import get_default_algorithms
+
+from chassis.crypto import b64encode, seal, unseal
+from chassis.jwt import KeySet
+from services.token.domain.keys import KeyLife
+from services.token.errors import SigningKeyMissing
+
+PrivateKey = EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey
+
+_RSA_BITS = 3072
+_RSA_EXPONENT = 65537
+_THUMBPRINT_MEMBERS = {
+    "EC": ("crv", "kty", "x", "y"),
+    "OKP": ("crv", "kty", "x"),
+    "RSA": ("e", "kty", "n"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A key that signs, with its public half as others see it."""
+
+    kid: str
+    algorithm: str
+    private: PrivateKey = field(repr=False)
+    public_jwk: Mapping[str, Any]
+
+    def sealed(self, encryption_keys: Sequence[bytes]) -> str:
+        """Return the private key encrypted for the database."""
+        der = self.private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        return seal(encryption_keys, der, context=_context(self.kid))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredKey:
+    """A signing key as it lies in the database; a retired one has lost its private half."""
+
+    life: KeyLife
+    public_jwk: Mapping[str, Any]
+    sealed_private_key: str | None = field(repr=False)
+
+    def opened(self, encryption_keys: Sequence[bytes]) -> SigningKey:
+        """Return the key ready to sign. Raises SealBrokenError under the wrong keys."""
+        der = unseal(
+            encryption_keys, self.sealed_private_key or "", context=_context(self.life.kid)
+        )
+        private = load_der_private_key(der, password=None)
+        if not isinstance(private, PrivateKey):
+            raise TypeError("not a signing key")
+        return SigningKey(self.life.kid, self.life.algorithm, private, self.public_jwk)
+
+
+@dataclass(frozen=True, slots=True)
+class JwkSet:
+    """The published keys, rendered once."""
+
+    body: bytes
+    etag: str
+
+    @classmethod
+    def of(cls, keys: Sequence[StoredKey]) -> "JwkSet":
+        """Render the public halves of *keys*."""
+        document = {"keys": [dict(key.public_jwk) for key in keys]}
+        body = json.dumps(document, separators=(",", ":")).encode()
+        return cls(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+
+
+class KeyRing:
+    """The keys of this process: one that signs, all that verify. Changed only as a whole."""
+
+    def __init__(self, encryption_keys: Sequence[bytes]) -> None:
+        self._encryption_keys = encryption_keys
+        self._signing_key: SigningKey | None = None
+        self.key_set = KeySet()
+        self.jwks = JwkSet.of([])
+
+    @property
+    def signing_key(self) -> SigningKey:
+        """Return the key that signs now. Raises SigningKeyMissing before the first load."""
+        if self._signing_key is None:
+            raise SigningKeyMissing(retry_after=1)
+        return self._signing_key
+
+    def load(self, keys: Sequence[StoredKey]) -> None:
+        """Take over *keys* as they are in the database. Raises SealBrokenError."""
+        active = next((key for key in keys if key.life.state == "active"), None)
+        if active and (not self._signing_key or self._signing_key.kid != active.life.kid):
+            self._signing_key = active.opened(self._encryption_keys)
+        jwks = JwkSet.of(keys)
+        if jwks.etag != self.jwks.etag:
+            self.key_set = KeySet.from_jwks(json.loads(jwks.body))
+            self.jwks = jwks
+
+
+def generate_key(algorithm: str) -> SigningKey:
+    """Make a new key for *algorithm*; its `kid` is its thumbprint (RFC 7638).
+
+    RSA takes up to seconds of CPU: call it in a thread.
+    """
+    private: PrivateKey
+    if algorithm == "ES256":
+        private = generate_ec(SECP256R1())
+    elif algorithm == "EdDSA":
+        private = Ed25519PrivateKey.generate()
+    else:
+        private = generate_rsa(_RSA_EXPONENT, _RSA_BITS)
+    jwk = _public_jwk(private, algorithm)
+    kid = _thumbprint(jwk)
+    return SigningKey(kid, algorithm, private, {**jwk, "kid": kid, "use": "sig", "alg": algorithm})
+
+
+def _public_jwk(private: PrivateKey, algorithm: str) -> dict[str, Any]:
+    primitive: Any = get_default_algorithms()[algorithm]
+    jwk: dict[str, Any] = primitive.to_jwk(private.public_key(), as_dict=True)
+    return {member: jwk[member] for member in _THUMBPRINT_MEMBERS[jwk["kty"]]}
+
+
+def _thumbprint(jwk: Mapping[str, Any]) -> str:
+    canonical = json.dumps(dict(jwk), sort_keys=True, separators=(",", ":"))
+    return b64encode(hashlib.sha256(canonical.encode()).digest())
+
+
+def _context(kid: str) -> str:
+    return f"gatehouse signing key {kid}"

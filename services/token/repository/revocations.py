@@ -1,0 +1,82 @@
+"""The durable deny list: written with what causes an entry, read by gateways from a cursor."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from chassis.database import Transaction
+from services.token.domain.revocations import Cursor, Revocation
+from services.token.models import revocations
+
+c = revocations.c
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Entries in order, and where the next reading goes on."""
+
+    entries: Sequence[Revocation]
+    cursor: Cursor
+    complete: bool
+
+
+async def add_revocations(tx: Transaction, entries: Sequence[Revocation]) -> None:
+    """Put entries on the deny list."""
+    rows = [
+        {
+            "kind": entry.kind,
+            "value": entry.value,
+            "below_version": entry.below_version,
+            "revoked_until": entry.revoked_until,
+        }
+        for entry in entries
+    ]
+    if rows:
+        await tx.execute(sa.insert(revocations), rows)
+
+
+async def read_from(
+    tx: Transaction, cursor: Cursor | None, *, now: datetime, limit: int
+) -> Reading:
+    """Return at most *limit* live entries after *cursor*, oldest first.
+
+    Without a cursor the reading begins with the first entry.
+    """
+    began_at = cursor.began_at if cursor and cursor.last_created_at else await _database_time(tx)
+    found = sa.select(revocations).where(c.revoked_until > now)
+    if cursor:
+        found = found.where(sa.tuple_(c.created_at, c.id) > sa.tuple_(*cursor.after))
+    rows = (await tx.execute(found.order_by(c.created_at, c.id).limit(limit + 1))).all()
+    page, complete = rows[:limit], len(rows) <= limit
+    entries = [
+        Revocation(
+            kind=row.kind,
+            value=row.value,
+            below_version=row.below_version,
+            revoked_until=row.revoked_until,
+        )
+        for row in page
+    ]
+    if complete:
+        return Reading(entries, Cursor(began_at), complete=True)
+    return Reading(entries, Cursor(began_at, page[-1].created_at, page[-1].id), complete=False)
+
+
+async def delete_outlived(tx: Transaction, *, now: datetime, limit: int) -> int:
+    """Delete at most *limit* entries whose time is over; return how many."""
+    old = (
+        sa.select(c.id)
+        .where(c.revoked_until <= now)
+        .order_by(c.revoked_until)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return (await tx.execute(sa.delete(revocations).where(c.id.in_(old)))).rowcount
+
+
+async def _database_time(tx: Transaction) -> datetime:
+    """Return the time by which `created_at` is given, the same for every replica."""
+    moment: datetime = await tx.scalar(sa.select(sa.func.now()))
+    return moment

@@ -1,0 +1,126 @@
+"""Sessions: added, listed, ended, erased, removed."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from chassis.database import Transaction
+from contracts.token import EndReason
+from services.token.domain.sessions import Session
+from services.token.models import sessions
+
+c = sessions.c
+
+
+async def add_session(tx: Transaction, session: Session) -> None:
+    """Store a new session."""
+    values = {
+        "id": session.id,
+        "user_id": session.user_id,
+        "subject_version": session.subject_version,
+        "amr": list(session.amr),
+        "scope": session.scope,
+        "authenticated_at": session.authenticated_at,
+        "created_at": session.created_at,
+        "last_used_at": session.last_used_at,
+        "expires_at": session.expires_at,
+        "absolute_expires_at": session.absolute_expires_at,
+        "device": session.device,
+        "client_address": session.client_address,
+        "user_agent": session.user_agent,
+    }
+    await tx.execute(sa.insert(sessions).values(values))
+
+
+async def list_running(
+    tx: Transaction, user_id: UUID, *, below_version: int | None = None
+) -> Sequence[Session]:
+    """Return the sessions of a user that have not ended, oldest first.
+
+    *below_version* leaves out those authenticated at that version of the user, or later.
+    """
+    found = sa.select(sessions).where((c.user_id == user_id) & c.ended_at.is_(None))
+    if below_version is not None:
+        found = found.where(c.subject_version < below_version)
+    rows = await tx.execute(found.order_by(c.created_at, c.id))
+    return [session_of(row) for row in rows]
+
+
+async def find_session(tx: Transaction, session_id: UUID) -> Session | None:
+    """Return a session, ended or not."""
+    row = (await tx.execute(sa.select(sessions).where(c.id == session_id))).one_or_none()
+    return session_of(row) if row else None
+
+
+async def mark_ended(
+    tx: Transaction, ids: Collection[UUID], *, reason: EndReason, now: datetime
+) -> set[UUID]:
+    """End those of the sessions *ids* that still run; return which these were."""
+    ended = (
+        sa.update(sessions)
+        .where(c.id.in_(ids) & c.ended_at.is_(None))
+        .values(ended_at=now, ended_reason=reason)
+        .returning(c.id)
+    )
+    return set((await tx.execute(ended)).scalars())
+
+
+async def lift_session(tx: Transaction, user_id: UUID, session_id: UUID, version: int) -> None:
+    """Let a running session count as authenticated at *version*: its user just proved itself."""
+    where = (c.id == session_id) & (c.user_id == user_id) & (c.subject_version < version)
+    await tx.execute(
+        sa.update(sessions).where(where & c.ended_at.is_(None)).values(subject_version=version)
+    )
+
+
+async def erase_persons(tx: Transaction, user_id: UUID) -> None:
+    """Remove what says where and with what a user logged in."""
+    nothing = {"device": None, "client_address": None, "user_agent": None}
+    await tx.execute(sa.update(sessions).where(c.user_id == user_id).values(nothing))
+
+
+async def list_expired(
+    tx: Transaction, ids: Collection[UUID], *, now: datetime
+) -> Sequence[Session]:
+    """Lock and return those of the sessions *ids* that ran out without having been ended."""
+    expired = (
+        sa.select(sessions)
+        .where(c.id.in_(ids) & c.ended_at.is_(None) & (c.expires_at <= now))
+        .with_for_update()
+    )
+    return [session_of(row) for row in await tx.execute(expired)]
+
+
+async def delete_ended(tx: Transaction, *, before: datetime, limit: int) -> int:
+    """Delete at most *limit* sessions that ended before a time; return how many."""
+    old = (
+        sa.select(c.id)
+        .where(c.ended_at < before)
+        .order_by(c.ended_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return (await tx.execute(sa.delete(sessions).where(c.id.in_(old)))).rowcount
+
+
+def session_of(row: Any) -> Session:
+    """Return a row of `sessions` as a value."""
+    return Session(
+        id=row.id,
+        user_id=row.user_id,
+        subject_version=row.subject_version,
+        amr=tuple(row.amr),
+        scope=row.scope,
+        authenticated_at=row.authenticated_at,
+        created_at=row.created_at,
+        last_used_at=row.last_used_at,
+        expires_at=row.expires_at,
+        absolute_expires_at=row.absolute_expires_at,
+        device=row.device,
+        client_address=row.client_address,
+        user_agent=row.user_agent,
+        ended_at=row.ended_at,
+    )

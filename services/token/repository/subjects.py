@@ -1,0 +1,54 @@
+"""Subjects: locked, read, moved. The first of the lock order subjects → session → token."""
+
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from chassis.database import Transaction
+from services.token.domain.subjects import Subject
+from services.token.models import subjects
+
+
+async def lock_subject(tx: Transaction, user_id: UUID) -> Subject:
+    """Lock a user's row against logins, refreshes and other changes; make it if need be."""
+    fresh = insert(subjects).values(_values(Subject(user_id=user_id)))
+    locked = sa.select(subjects).where(subjects.c.user_id == user_id).with_for_update()
+    row = (await tx.execute(locked)).one_or_none()
+    if row is None:
+        await tx.execute(fresh.on_conflict_do_nothing())
+        row = (await tx.execute(locked)).one()
+    return subject_of(row)
+
+
+async def store_subject(tx: Transaction, subject: Subject) -> None:
+    """Write a locked subject back."""
+    values = _values(subject)
+    user_id = values.pop("user_id")
+    await tx.execute(sa.update(subjects).where(subjects.c.user_id == user_id).values(values))
+
+
+def subject_of(row: Any) -> Subject:
+    """Return a row of `subjects` as a value."""
+    return Subject(
+        user_id=row.user_id,
+        roles=frozenset(row.roles),
+        roles_version=row.roles_version,
+        status=row.status,
+        status_version=row.status_version,
+        sessions_valid_from=row.sessions_valid_from,
+        checked_at=row.checked_at,
+    )
+
+
+def _values(subject: Subject) -> dict[str, Any]:
+    return {
+        "user_id": subject.user_id,
+        "roles": sorted(subject.roles),
+        "roles_version": subject.roles_version,
+        "status": subject.status,
+        "status_version": subject.status_version,
+        "sessions_valid_from": subject.sessions_valid_from,
+        "checked_at": subject.checked_at,
+    }

@@ -1,0 +1,196 @@
+"""The URLs of token and what answers them."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from uuid import UUID
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from chassis.caller import Principal
+from chassis.consumer import Consumer
+from chassis.errors import FieldError, InvalidInput, MalformedBody
+from chassis.http import JSON_TYPE, query, read_body, read_json, respond
+from chassis.middleware import caller_of
+from chassis.subscriptions import Unprocessable
+from contracts.envelope import CloudEvent, EnvelopeError
+from contracts.internal import (
+    JWKS_PATH,
+    REVOCATIONS_PATH,
+    SUBJECT_CHANGES_PATH,
+    Revocation,
+    RevocationPage,
+)
+from services.token.domain.keys import JWKS_MAX_AGE
+from services.token.domain.revocations import Cursor
+from services.token.errors import EventNotAccepted, LoginRequired, SessionNotFound
+from services.token.keys import KeyRing
+from services.token.schemas import (
+    AuthorizationServerMetadata,
+    LoginRequest,
+    LoginResponse,
+    LogoutRequest,
+    RefreshRequest,
+    RevocationsQuery,
+    SessionBody,
+    SessionsResponse,
+    TokenResponse,
+)
+from services.token.service.login import Login
+from services.token.service.refresh import Refresh
+from services.token.service.revocations import Revocations
+from services.token.service.sessions import Credentials, Sessions
+
+DEVICE_HEADER = "gatehouse-device"
+METADATA_PATH = "/.well-known/oauth-authorization-server"
+
+_CACHEABLE = {"Cache-Control": f"public, max-age={int(JWKS_MAX_AGE.total_seconds())}"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoints:
+    """The use cases behind the URLs."""
+
+    issuer: str
+    login_: Login
+    refresh_: Refresh
+    sessions_: Sessions
+    revocations_: Revocations
+    consumer: Consumer
+    keys: KeyRing
+
+    async def login(self, request: Request) -> Response:
+        """POST /api/v1/auth/login."""
+        body = await read_json(request, LoginRequest)
+        device = body.device_token or request.headers.get(DEVICE_HEADER)
+        logged_in = await self.login_.login(
+            body.username, body.password, device, caller=caller_of(request)
+        )
+        return respond(LoginResponse.of_login(logged_in))
+
+    async def refresh(self, request: Request) -> Response:
+        """POST /api/v1/auth/refresh."""
+        body = await read_json(request, RefreshRequest)
+        issued = await self.refresh_.refresh(
+            body.refresh_token, request.headers.get(DEVICE_HEADER), caller=caller_of(request)
+        )
+        return respond(TokenResponse.of(issued))
+
+    async def logout(self, request: Request) -> Response:
+        """POST /api/v1/auth/logout; the body may be left out."""
+        body = await read_json(request, LogoutRequest) if _has_body(request) else LogoutRequest()
+        credentials = Credentials(
+            caller=caller_of(request),
+            refresh_token=body.refresh_token,
+            access_token=_bearer_of(request),
+        )
+        await self.sessions_.log_out(credentials, every_session=body.every_session)
+        return respond({"status": "logged out"})
+
+    async def list_sessions(self, request: Request) -> Response:
+        """GET /api/v1/sessions."""
+        principal = _principal_of(request)
+        own = await self.sessions_.list_own(principal)
+        bodies = [SessionBody.of(session, current=principal.session_id) for session in own]
+        return respond(SessionsResponse(sessions=bodies))
+
+    async def end_session(self, request: Request) -> Response:
+        """DELETE /api/v1/sessions/{id}."""
+        principal = _principal_of(request)
+        session_id = _uuid_or_404(request.path_params["id"])
+        await self.sessions_.end_one(session_id, principal, caller=caller_of(request))
+        return respond(status=HTTPStatus.NO_CONTENT)
+
+    async def end_other_sessions(self, request: Request) -> Response:
+        """DELETE /api/v1/sessions."""
+        await self.sessions_.end_others(_principal_of(request), caller=caller_of(request))
+        return respond(status=HTTPStatus.NO_CONTENT)
+
+    async def jwks(self, request: Request) -> Response:
+        """GET /.well-known/jwks.json, from memory (RFC 7517 §5)."""
+        published = self.keys.jwks
+        headers = {**_CACHEABLE, "ETag": published.etag}
+        if published.etag in request.headers.get("if-none-match", ""):
+            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+        return Response(published.body, headers=headers, media_type=JSON_TYPE)
+
+    async def metadata(self, _request: Request) -> Response:
+        """GET /.well-known/oauth-authorization-server (RFC 8414 §3)."""
+        document = AuthorizationServerMetadata(
+            issuer=self.issuer, jwks_uri=self.issuer.rstrip("/") + JWKS_PATH
+        )
+        return respond(document, headers=_CACHEABLE)
+
+    async def revocations(self, request: Request) -> Response:
+        """GET /internal/v1/revocations, for gateways (D12)."""
+        since = query(request, RevocationsQuery).since
+        cursor = Cursor.parse(since) if since is not None else None
+        if since is not None and cursor is None:
+            raise InvalidInput(errors=[FieldError("/since", "invalid", "Not a cursor of ours.")])
+        reading = await self.revocations_.read(cursor)
+        page = RevocationPage(
+            entries=tuple(
+                Revocation(
+                    kind=entry.kind,
+                    value=entry.value,
+                    below_version=entry.below_version,
+                    revoked_until=entry.revoked_until,
+                )
+                for entry in reading.entries
+            ),
+            cursor=str(reading.cursor),
+            complete=reading.complete,
+        )
+        return respond(page)
+
+    async def subject_changes(self, request: Request) -> Response:
+        """POST /internal/v1/subject-changes: identity pushes an urgent event (D25)."""
+        try:
+            event = CloudEvent.from_json(await read_body(request))
+            await self.consumer.accept(event)
+        except EnvelopeError:
+            raise MalformedBody("Not a CloudEvent.") from None
+        except Unprocessable:
+            raise EventNotAccepted from None
+        return respond(status=HTTPStatus.NO_CONTENT)
+
+
+def routes(endpoints: Endpoints) -> list[Route]:
+    """Return the table of URLs."""
+    return [
+        Route("/api/v1/auth/login", endpoints.login, methods=["POST"]),
+        Route("/api/v1/auth/refresh", endpoints.refresh, methods=["POST"]),
+        Route("/api/v1/auth/logout", endpoints.logout, methods=["POST"]),
+        Route("/api/v1/sessions", endpoints.list_sessions, methods=["GET"]),
+        Route("/api/v1/sessions", endpoints.end_other_sessions, methods=["DELETE"]),
+        Route("/api/v1/sessions/{id}", endpoints.end_session, methods=["DELETE"]),
+        Route(JWKS_PATH, endpoints.jwks, methods=["GET"]),
+        Route(METADATA_PATH, endpoints.metadata, methods=["GET"]),
+        Route(REVOCATIONS_PATH, endpoints.revocations, methods=["GET"]),
+        Route(SUBJECT_CHANGES_PATH, endpoints.subject_changes, methods=["POST"]),
+    ]
+
+
+def _principal_of(request: Request) -> Principal:
+    principal = caller_of(request).principal
+    if principal is None:
+        raise LoginRequired
+    return principal
+
+
+def _bearer_of(request: Request) -> str | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _has_body(request: Request) -> bool:
+    headers = request.headers
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+
+def _uuid_or_404(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise SessionNotFound from None

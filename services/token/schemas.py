@@ -1,0 +1,117 @@
+"""The bodies of token's endpoints."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import Field
+
+from chassis.http import QueryModel, RequestModel, ResponseModel
+from services.token.domain.sessions import Session
+from services.token.service.issuing import Issued
+from services.token.service.login import LoggedIn
+
+_DEVICE_TOKEN_LENGTH = 1024
+
+
+class LoginRequest(RequestModel):
+    """Credentials; `username` takes a username or an e-mail address."""
+
+    username: Annotated[str, Field(min_length=1, max_length=320)]
+    password: Annotated[str, Field(min_length=1, max_length=1024, repr=False)]
+    device_token: Annotated[str | None, Field(max_length=_DEVICE_TOKEN_LENGTH, repr=False)] = None
+
+
+class RefreshRequest(RequestModel):
+    """A refresh token to be exchanged; any text that is none gets the same refusal."""
+
+    refresh_token: Annotated[str, Field(repr=False)]
+
+
+class LogoutRequest(RequestModel):
+    """Which session ends: that of `refresh_token` or of the access token, or `all` of the user."""
+
+    refresh_token: Annotated[str | None, Field(repr=False)] = None
+    every_session: Annotated[bool, Field(alias="all")] = False
+
+
+class RevocationsQuery(QueryModel):
+    """From where on entries are wanted."""
+
+    since: Annotated[str | None, Field(max_length=64)] = None
+
+
+class TokenResponse(ResponseModel):
+    """A pair of tokens; lives are in seconds (RFC 6749 §5.1)."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"
+    expires_in: int
+    refresh_token: str
+    refresh_expires_in: int
+    session_id: UUID
+
+    @classmethod
+    def of(cls, issued: Issued) -> Self:
+        """Render what a refresh gave."""
+        return cls(
+            access_token=issued.access_token,
+            expires_in=issued.expires_in,
+            refresh_token=issued.refresh_token,
+            refresh_expires_in=issued.refresh_expires_in,
+            session_id=issued.session_id,
+        )
+
+
+class LoginResponse(TokenResponse):
+    """The tokens of a new session, and what makes this device known at the next login."""
+
+    device_token: str | None
+
+    @classmethod
+    def of_login(cls, login: LoggedIn) -> Self:
+        """Render what a login gave."""
+        tokens = TokenResponse.of(login.issued)
+        return cls(**tokens.model_dump(), device_token=login.device_token)
+
+
+class SessionBody(ResponseModel):
+    """One session as its user sees it; `current` is the one that asks."""
+
+    id: UUID
+    device: str | None
+    ip: str | None
+    user_agent: str | None
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    current: bool
+
+    @classmethod
+    def of(cls, session: Session, *, current: UUID) -> Self:
+        """Render a session."""
+        return cls(
+            id=session.id,
+            device=session.device,
+            ip=session.client_address,
+            user_agent=session.user_agent,
+            created_at=session.created_at,
+            last_used_at=session.last_used_at,
+            expires_at=session.expires_at,
+            current=session.id == current,
+        )
+
+
+class SessionsResponse(ResponseModel):
+    """The live sessions of a user, the last used first."""
+
+    sessions: list[SessionBody]
+
+
+class AuthorizationServerMetadata(ResponseModel):
+    """What a client may know of this issuer (RFC 8414 §2): no grant of OAuth is offered."""
+
+    issuer: str
+    jwks_uri: str
+    response_types_supported: tuple[str, ...] = ()
+    grant_types_supported: tuple[str, ...] = ()

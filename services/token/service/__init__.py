@@ -1,0 +1,1 @@
+"""What happens, in order: one module per use case, one transaction each."""

@@ -1,0 +1,190 @@
+"""Refresh: rotation that a lost answer survives and a thief does not (D3, RFC 9700 §4.14)."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from chassis.caller import Caller
+from chassis.clock import Clock
+from chassis.database import Database, Transaction
+from chassis.internal import DependencyUnavailable
+from chassis.outbox import Outbox
+from contracts.token import RefreshTokenReused, TokenRefreshed
+from services.token.domain.refresh import Decision, RefreshToken, decide
+from services.token.domain.sessions import Session, device_name
+from services.token.domain.subjects import FRESH_FOR, USABLE_FOR, Subject
+from services.token.errors import InvalidRefreshToken
+from services.token.refresh_secrets import RefreshSecret, client_fingerprint
+from services.token.repository.refresh_tokens import Claim, Family, claim, find_token, lock_family
+from services.token.service.endings import Endings
+from services.token.service.issuing import Issued, Issuing
+from services.token.service.subject_cache import SubjectCache
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Presented:
+    """A refresh token, and who presents it."""
+
+    secret: RefreshSecret
+    fingerprint: bytes
+    caller: Caller
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Stale:
+    """Identity must be asked before this subject's tokens are renewed."""
+
+    user_id: UUID
+    age: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class _Renewed:
+    """The newest member of a family, made now or repeated."""
+
+    subject: Subject
+    session: Session
+    secret: RefreshSecret
+    expires_at: datetime
+
+
+class Refresh:
+    """Rotates refresh tokens; *grace* is how long a lost answer can be had again."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        outbox: Outbox,
+        endings: Endings,
+        issuing: Issuing,
+        subjects: SubjectCache,
+        clock: Clock,
+        grace: timedelta,
+    ) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._endings = endings
+        self._issuing = issuing
+        self._subjects = subjects
+        self._clock = clock
+        self._grace = grace
+
+    async def refresh(
+        self, refresh_token: str, device_token: str | None, *, caller: Caller
+    ) -> Issued:
+        """Give a new pair of tokens for *refresh_token*, or the same again for a lost answer.
+
+        Raises InvalidRefreshToken for whatever is not accepted; the whole family is ended when
+        the token shows that two parties hold it. Raises DependencyUnavailable when roles cannot
+        be confirmed for longer than they may be used, SigningKeyMissing.
+        """
+        secret = RefreshSecret.parse(refresh_token)
+        if secret is None:
+            raise InvalidRefreshToken
+        presented = _Presented(
+            secret=secret,
+            fingerprint=client_fingerprint(device_token, caller.user_agent),
+            caller=caller,
+            now=self._clock.now(),
+        )
+        renewed = await self._renew(presented, usable_for=FRESH_FOR)
+        if isinstance(renewed, _Stale):
+            await self._confirm(renewed, caller)
+            renewed = await self._renew(presented, usable_for=USABLE_FOR)
+        if not isinstance(renewed, _Renewed):
+            raise InvalidRefreshToken
+        return self._issuing.issue(
+            renewed.session,
+            renewed.subject,
+            renewed.secret,
+            refresh_expires_at=renewed.expires_at,
+            now=presented.now,
+        )
+
+    async def _confirm(self, stale: _Stale, caller: Caller) -> None:
+        try:
+            await self._subjects.confirm(stale.user_id, caller=caller)
+        except DependencyUnavailable:
+            if stale.age > USABLE_FOR:
+                raise
+
+    async def _renew(
+        self, presented: _Presented, *, usable_for: timedelta
+    ) -> _Renewed | _Stale | None:
+        """Rotate or repeat in one transaction; None when the token is refused."""
+        async with self._database.transaction() as tx:
+            family = await lock_family(tx, presented.secret.hash)
+            if family is None or not _is_alive(family, presented.now):
+                return None
+            age = family.subject.age(presented.now)
+            if age > usable_for:
+                return _Stale(family.subject.user_id, age)
+            rotated = await self._rotate(tx, presented, family)
+            return rotated or await self._decide(tx, presented, family)
+
+    async def _rotate(
+        self, tx: Transaction, presented: _Presented, family: Family
+    ) -> _Renewed | None:
+        """Claim the token; None when it is not there to be claimed."""
+        caller, session, now = presented.caller, family.session, presented.now
+        successor = RefreshSecret.new()
+        expires_at = self._issuing.lifetimes.idle_end(now, session.absolute_expires_at)
+        rotation = Claim(
+            spent=presented.secret.hash,
+            spent_by=presented.fingerprint,
+            successor=successor.hash,
+            sealed_successor=presented.secret.seal_successor(successor, session.id),
+            now=now,
+            expires_at=expires_at,
+            client_address=caller.client_address,
+            user_agent=caller.user_agent,
+            device=device_name(caller.user_agent),
+        )
+        if not await claim(tx, rotation):
+            return None
+        fact = TokenRefreshed(user_id=session.user_id, session_id=session.id)
+        subject = str(session.user_id)
+        await self._outbox.emit(tx, fact, subject=subject, caller=caller, actor=subject)
+        return _Renewed(family.subject, session, successor, expires_at)
+
+    async def _decide(
+        self, tx: Transaction, presented: _Presented, family: Family
+    ) -> _Renewed | None:
+        """Say what a token that could not be claimed means, and act on it."""
+        token = await find_token(tx, presented.secret.hash)
+        if token is None:
+            return None
+        decision = decide(token, now=presented.now, client=presented.fingerprint, grace=self._grace)
+        if decision is Decision.REPEAT:
+            return await self._repeat(tx, presented, family, token)
+        if decision is Decision.REUSED:
+            await self._end_family(tx, presented, family.session)
+        return None
+
+    async def _repeat(
+        self, tx: Transaction, presented: _Presented, family: Family, token: RefreshToken
+    ) -> _Renewed | None:
+        box = token.sealed_successor or ""
+        secret = presented.secret.unseal_successor(box, token.session_id)
+        successor = await find_token(tx, secret.hash)
+        if successor is None or successor.expires_at <= presented.now:
+            return None
+        return _Renewed(family.subject, family.session, secret, successor.expires_at)
+
+    async def _end_family(self, tx: Transaction, presented: _Presented, session: Session) -> None:
+        fact = RefreshTokenReused(user_id=session.user_id, session_id=session.id)
+        subject = str(session.user_id)
+        await self._outbox.emit(tx, fact, subject=subject, caller=presented.caller)
+        await self._endings.end(
+            tx,
+            [session],
+            reason="refresh_token_reused",
+            now=presented.now,
+            caller=presented.caller,
+        )
+
+
+def _is_alive(family: Family, now: datetime) -> bool:
+    return family.session.is_live(now) and family.subject.permits(family.session.subject_version)

@@ -1,0 +1,352 @@
+"""What token's tests share: the service over HTTP, a stand-in for identity, and its clients."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID, uuid4
+
+import httpx
+import sqlalchemy as sa
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from chassis.app import Deployable
+from chassis.assertions import HEADER, AssertionSigner, AssertionVerifier
+from chassis.caller import Principal
+from chassis.clock import Clock
+from chassis.crypto import b64encode
+from chassis.database import Database
+from chassis.inprocess import InProcessBus
+from chassis.jwt import AccessToken, AccessTokenVerifier, KeySet
+from chassis.middleware import target_of
+from chassis.testing import FixedClock, FreshDatabase
+from contracts.envelope import CloudEvent, EventData
+from services.token.app import build
+from services.token.settings import TokenSettings
+
+MIGRATIONS = Path("services/token/migrations").resolve()
+ISSUER = "https://auth.example"
+AUDIENCE = "gatehouse"
+GATEWAY_SECRET = b"gateway to token gateway to token"
+IDENTITY_SECRET = b"identity to token identity to token"
+TO_IDENTITY_SECRET = b"token to identity token to identity"
+
+
+@dataclass(slots=True)
+class Account:
+    """A user of the stand-in."""
+
+    password: str = "Correct-Horse-1"
+    user_id: UUID = field(default_factory=uuid4)
+    roles: tuple[str, ...] = ("user",)
+    status: str = "active"
+    version: int = 1
+
+
+class IdentityStandIn:
+    """Answers token's two questions on a real port, as identity does.
+
+    While `gate` is not set, an answer to `authenticate` is made but held back. `refusal` is what
+    it says instead of authenticating; `away` has it break every connection's request with 500.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.accounts: dict[str, Account] = {}
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.asked = asyncio.Event()
+        self.refusal: tuple[int, dict[str, Any], dict[str, str]] | None = None
+        self.away = False
+        self.requests: list[dict[str, Any]] = []
+        self.subject_requests = 0
+        self._clock = clock
+        self._verifier = AssertionVerifier(
+            audience="identity", secrets={"token": [TO_IDENTITY_SECRET]}, clock=clock
+        )
+        self.app = Starlette(
+            routes=[
+                Route("/internal/v1/authenticate", self._authenticate, methods=["POST"]),
+                Route("/internal/v1/subjects/{user_id}", self._subject),
+            ]
+        )
+
+    def register(self, username: str = "ada", **facts: Any) -> Account:
+        """Add a user."""
+        self.accounts[username] = Account(**facts)
+        return self.accounts[username]
+
+    async def _authenticate(self, request: Request) -> Response:
+        self._verify(request)
+        body = await request.json()
+        self.requests.append(body)
+        if self.away:
+            return Response(status_code=500)
+        if self.refusal:
+            status, document, headers = self.refusal
+            return JSONResponse(document, status, headers=headers)
+        account = self.accounts.get(body["username"])
+        if account is None or account.password != body["password"]:
+            problem = {"code": "invalid_credentials", "title": "No.", "status": 401}
+            return JSONResponse(problem, 401)
+        answer = self._answer(account) | {
+            "amr": ["pwd"],
+            "authenticated_at": self._clock.now().isoformat(),
+            "device_token": body["device_token"] or f"device-{account.user_id}",
+        }
+        self.asked.set()
+        await self.gate.wait()
+        return JSONResponse(answer)
+
+    async def _subject(self, request: Request) -> Response:
+        self._verify(request)
+        self.subject_requests += 1
+        if self.away:
+            return Response(status_code=500)
+        user_id = UUID(request.path_params["user_id"])
+        known = [account for account in self.accounts.values() if account.user_id == user_id]
+        if not known:
+            return JSONResponse({"code": "not_found", "title": "?", "status": 404}, 404)
+        return JSONResponse(self._answer(known[0]))
+
+    def _answer(self, account: Account) -> dict[str, Any]:
+        return {
+            "user_id": str(account.user_id),
+            "roles": list(account.roles),
+            "status": account.status,
+            "version": account.version,
+        }
+
+    def _verify(self, request: Request) -> None:
+        value = request.headers.get(HEADER)
+        assertion = self._verifier.verify(value, request.method, target_of(request.scope))
+        assert assertion.issuer == "token"
+
+
+@dataclass(slots=True)
+class Client:
+    """A program of a user: it has a user agent, an address, perhaps a device token."""
+
+    world: "World"
+    user_agent: str = "curl/8.5.0"
+    address: str = "203.0.113.7"
+    device: str | None = None
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        principal: Principal | None = None,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+    ) -> httpx.Response:
+        """Send a request as the gateway forwards it."""
+        given = {"user-agent": self.user_agent}
+        if self.device:
+            given["gatehouse-device"] = self.device
+        return await self.world.send(
+            method,
+            path,
+            body,
+            principal=principal,
+            headers={**given, **(headers or {})},
+            content=content,
+            address=self.address,
+        )
+
+    async def login(self, username: str = "ada", **body: Any) -> dict[str, Any]:
+        """Log in and return the answer's body."""
+        account = self.world.identity.accounts[username]
+        credentials = {"username": username, "password": account.password, **body}
+        response = await self.send("POST", "/api/v1/auth/login", credentials)
+        assert response.status_code == 200, response.text
+        return dict(response.json())
+
+    async def refresh(self, refresh_token: str) -> httpx.Response:
+        """Present a refresh token."""
+        return await self.send("POST", "/api/v1/auth/refresh", {"refresh_token": refresh_token})
+
+    async def logout(self, principal: Principal | None = None, **body: Any) -> httpx.Response:
+        """Log out."""
+        return await self.send("POST", "/api/v1/auth/logout", body or None, principal=principal)
+
+
+class World:
+    """A running token service with its database and its stand-in for identity."""
+
+    def __init__(
+        self,
+        *,
+        deployable: Deployable,
+        identity: IdentityStandIn,
+        database: Database,
+        bus: InProcessBus,
+        clock: FixedClock,
+    ) -> None:
+        self.deployable = deployable
+        self.identity = identity
+        self.database = database
+        self.bus = bus
+        self.clock = clock
+        self.client = Client(self)
+        transport = httpx.ASGITransport(app=deployable.http)
+        self._http = httpx.AsyncClient(transport=transport, base_url="http://token")
+        self._signers = {
+            issuer: AssertionSigner(issuer=issuer, audience="token", secrets=[secret], clock=clock)
+            for issuer, secret in (("gateway", GATEWAY_SECRET), ("identity", IDENTITY_SECRET))
+        }
+
+    async def close(self) -> None:
+        """Give back what this object opened."""
+        await self._http.aclose()
+        await self.database.close()
+
+    async def send(
+        self,
+        method: str,
+        target: str,
+        body: Any = None,
+        *,
+        issuer: str = "gateway",
+        principal: Principal | None = None,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        address: str | None = None,
+    ) -> httpx.Response:
+        """Send a request with an assertion of *issuer*."""
+        assertion = self._signers[issuer].sign(
+            method,
+            target,
+            request_id=uuid4().hex,
+            principal=principal,
+            client_address=address,
+        )
+        merged = {HEADER: assertion, **(headers or {})}
+        if content is not None:
+            merged.setdefault("content-type", "application/json")
+            return await self._http.request(method, target, content=content, headers=merged)
+        return await self._http.request(method, target, json=body, headers=merged)
+
+    async def verify(self, access_token: str) -> AccessToken:
+        """Verify an access token as the gateway does, from the published keys."""
+        keys = KeySet.from_jwks((await self.send("GET", "/.well-known/jwks.json")).json())
+        verifier = AccessTokenVerifier(issuer=ISSUER, audience=AUDIENCE, clock=self.clock)
+        return verifier.verify(access_token, keys)
+
+    async def principal(self, tokens: Mapping[str, Any]) -> Principal:
+        """Return whom the access token of an answer speaks for."""
+        return (await self.verify(tokens["access_token"])).principal
+
+    async def denied(self, since: str | None = None) -> list[dict[str, Any]]:
+        """Return the deny list as a gateway reads it."""
+        target = "/internal/v1/revocations" + (f"?{urlencode({'since': since})}" if since else "")
+        response = await self.send("GET", target)
+        assert response.status_code == 200, response.text
+        return list(response.json()["entries"])
+
+    async def denied_sids(self) -> set[str]:
+        """Return the sessions whose access tokens are refused."""
+        return {entry["value"] for entry in await self.denied() if entry["kind"] == "sid"}
+
+    async def push(self, event: CloudEvent) -> httpx.Response:
+        """Push an event as identity does."""
+        return await self.send(
+            "POST", "/internal/v1/subject-changes", event.to_dict(), issuer="identity"
+        )
+
+    def event(self, data: EventData, version: int, **attributes: Any) -> CloudEvent:
+        """Return one of identity's events about a user."""
+        return CloudEvent(
+            id=attributes.pop("id", None) or uuid4(),
+            source="identity",
+            type=data.type,
+            time=self.clock.now(),
+            data=data.model_dump(mode="json"),
+            subject=str(data.model_dump()["user_id"]),
+            subjectversion=version,
+            **attributes,
+        )
+
+    async def rows(self, sql: str, **parameters: Any) -> list[Any]:
+        """Read from the service's database."""
+        async with self.database.transaction() as tx:
+            return list((await tx.execute(sa.text(sql), parameters)).all())
+
+    async def events(self, type_: str) -> list[dict[str, Any]]:
+        """Return the bodies of the events of one type, oldest first."""
+        rows = await self.rows(
+            "SELECT body FROM outbox WHERE routing_key = :type ORDER BY id", type=type_
+        )
+        return [row.body for row in rows]
+
+
+def settings(database: FreshDatabase, identity_url: str, **overrides: Any) -> TokenSettings:
+    """Return the settings of a service under test."""
+    values: dict[str, Any] = {
+        "port": 0,
+        "ops_port": 0,
+        "database_url": database.app_url,
+        "database_pool_min": 5,
+        "database_pool_max": 10,
+        "issuer": ISSUER,
+        "identity_url": identity_url,
+        "assertion_secrets_from_gateway": b64encode(GATEWAY_SECRET),
+        "assertion_secrets_from_identity": b64encode(IDENTITY_SECRET),
+        "assertion_secrets_to_identity": b64encode(TO_IDENTITY_SECRET),
+        "signing_key_encryption_keys": b64encode(b"k" * 32),
+    }
+    return TokenSettings(**{**values, **overrides})
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave the signals to pytest."""
+        yield
+
+
+@asynccontextmanager
+async def serve(app: Any) -> AsyncIterator[str]:
+    """Serve an ASGI app on a free port; give its URL."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = _Server(
+        uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, ws="none")
+    )
+    task = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
+        listening.close()
+
+
+@asynccontextmanager
+async def run_world(
+    database: FreshDatabase, clock: FixedClock, **overrides: Any
+) -> AsyncIterator[World]:
+    """Run a token service with everything it needs."""
+    identity = IdentityStandIn(clock)
+    async with serve(identity.app) as url:
+        bus = InProcessBus()
+        deployable = build(settings(database, url, **overrides), bus=bus, clock=clock)
+        world = World(
+            deployable=deployable,
+            identity=identity,
+            database=Database(database.app_url, pool_min=1, pool_max=4),
+            bus=bus,
+            clock=clock,
+        )
+        async with deployable.lifespan():
+            deployable.health.started = True
+            yield world
+        await world.close()
