@@ -10,6 +10,8 @@ from allinone.assembly import build, wire
 from allinone.databases import SERVICES, prepare
 from allinone.datadir import DataDir
 from allinone.settings import AllInOneSettings
+from chassis.bus import platform_queues
+from chassis.inprocess import InProcessBus
 from chassis.logs import configure
 from chassis.postgres import PostgresError, PrivatePostgres
 from chassis.server import Serving, serve
@@ -62,10 +64,13 @@ async def _run(settings: AllInOneSettings, data_dir: DataDir, admin_url: str) ->
     # One after the other: Alembic keeps the running migration in module globals.
     databases = {service: await prepare(admin_url, data_dir, service) for service in SERVICES}
 
+    bus = InProcessBus(platform_queues())
+
     def tell(_serving: Serving) -> None:
+        bus.open()
         _say(_READY.format(base=settings.base_url, data=data_dir.path))
 
-    await serve(build(wire(settings, data_dir, databases)), on_started=tell)
+    await serve(build(wire(settings, data_dir, databases), bus), on_started=tell)
 
 
 def _parser() -> argparse.ArgumentParser:

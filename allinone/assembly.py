@@ -75,12 +75,11 @@ def wire(
     return Wiring(settings, data_dir, databases, ports | {"gateway": settings.port})
 
 
-def build(wiring: Wiring) -> list[Deployable]:
-    """Build the five; the gateway comes last, so that it starts last and stops first.
+def build(wiring: Wiring, bus: InProcessBus) -> list[Deployable]:
+    """Build the five over *bus*; the gateway comes last, so that it starts last and stops first.
 
     Settings that no one here decides come from the environment; complaints exit 78.
     """
-    bus = InProcessBus()
     return [
         services.token.app.build(_token(wiring), bus=bus),
         services.identity.app.build(_identity(wiring), bus=bus),
@@ -120,6 +119,7 @@ def _notify(wiring: Wiring) -> NotifySettings:
         NotifySettings,
         **wiring.service("notify"),
         mail_transport="inbox",
+        mail_from="Gatehouse <gatehouse@localhost.localdomain>",
         mail_secrets_keys=wiring.data_dir.secret("mail_secrets_key"),
     )
 

@@ -11,6 +11,7 @@ from typing import Protocol, Self
 from uuid import UUID
 
 from contracts.envelope import COMMANDS_EXCHANGE, EVENTS_EXCHANGE, CloudEvent
+from contracts.queues import PLATFORM_QUEUES
 
 
 class BusUnavailable(Exception):  # noqa: N818 - a state of the world, like DatabaseUnavailable
@@ -78,6 +79,14 @@ class QueueSpec:
     def wants(self, exchange: str, routing_key: str) -> bool:
         """Say whether a message published there belongs to this queue."""
         return any(binding.matches(exchange, routing_key) for binding in self.bindings)
+
+
+def platform_queues() -> tuple[QueueSpec, ...]:
+    """Return the platform's own queues, for producers to declare before they publish."""
+    return tuple(
+        QueueSpec(name, tuple(Binding(key, exchange) for exchange, key in bindings))
+        for name, bindings in PLATFORM_QUEUES.items()
+    )
 
 
 Accept = Callable[[Sequence[Delivery]], Awaitable[None]]

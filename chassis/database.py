@@ -1,13 +1,13 @@
 """PostgreSQL as every service uses it: one pool, one kind of transaction, one error when away."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -33,6 +33,10 @@ class DatabaseUnavailable(Unavailable):
     title = "The service cannot reach its database right now."
 
 
+class LostTransactionError(RuntimeError):
+    """A statement failed and the block went on as if nothing had happened."""
+
+
 def metadata() -> sa.MetaData:
     """Return an empty MetaData with the project's constraint names."""
     return sa.MetaData(naming_convention=NAMING_CONVENTION)
@@ -47,23 +51,30 @@ class Transaction:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
         self._after_commit: list[Callable[[], None]] = []
+        self.failed = False
 
     async def execute(
         self, statement: sa.Executable, parameters: Any = None
     ) -> sa.CursorResult[Any]:
-        """Run one statement and return its buffered result."""
-        return await self._connection.execute(statement, parameters)
+        """Run one statement and return its buffered result. Raises DatabaseUnavailable."""
+        with self._watched():
+            return await self._connection.execute(statement, parameters)
 
     async def scalar(self, statement: sa.Executable, parameters: Any = None) -> Any:
-        """Run one statement and return the first column of its first row, or None."""
-        return await self._connection.scalar(statement, parameters)
+        """Run one statement and return the first column of its first row, or None.
+
+        Raises DatabaseUnavailable.
+        """
+        with self._watched():
+            return await self._connection.scalar(statement, parameters)
 
     async def driver(self) -> asyncpg.Connection:
         """Return the asyncpg connection inside this transaction, for hot statements."""
-        raw = await self._connection.get_raw_connection()
-        # SQLAlchemy opens the transaction lazily on its first own statement.
-        await self._connection.exec_driver_sql("SELECT 1")
-        return raw.driver_connection
+        with self._watched():
+            raw = await self._connection.get_raw_connection()
+            # SQLAlchemy opens the transaction lazily on its first own statement.
+            await self._connection.exec_driver_sql("SELECT 1")
+            return raw.driver_connection
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Call *action* (quick, not raising) once the transaction is committed."""
@@ -73,6 +84,16 @@ class Transaction:
         """Run what waited for the commit; called by Database alone."""
         for action in self._after_commit:
             action()
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Remember that a statement failed: PostgreSQL would answer a commit with a rollback."""
+        try:
+            with _away_by_name():
+                yield
+        except Exception:
+            self.failed = True
+            raise
 
 
 class Database:
@@ -104,15 +125,40 @@ class Database:
         Raises DatabaseUnavailable when PostgreSQL is away at any moment up to the commit. A commit
         whose answer is lost may have happened.
         """
+        with _away_by_name():
+            connection = await self._engine.connect()
         try:
-            async with self._engine.begin() as connection:
-                tx = Transaction(connection)
+            tx = Transaction(connection)
+            try:
                 yield tx
-        except (DBAPIError, InterfaceError, PoolTimeoutError, OSError, asyncpg.PostgresError) as e:
-            if not is_away(e):
-                raise
-            raise DatabaseUnavailable(retry_after=1) from e
+            except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                # A hot statement on the driver's own connection.
+                if not is_away(error):
+                    raise
+                raise DatabaseUnavailable(retry_after=1) from error
+            if tx.failed:
+                raise LostTransactionError
+            with _away_by_name():
+                await connection.commit()
+        finally:
+            # Rolls back what was not committed; a lost connection has nothing to roll back.
+            await asyncio.shield(_give_back(connection))
         tx.committed()
+
+
+@contextmanager
+def _away_by_name() -> Iterator[None]:
+    try:
+        yield
+    except (DBAPIError, PoolTimeoutError, OSError, asyncpg.PostgresError) as error:
+        if not is_away(error):
+            raise
+        raise DatabaseUnavailable(retry_after=1) from error
+
+
+async def _give_back(connection: AsyncConnection) -> None:
+    with suppress(DBAPIError, OSError):
+        await connection.close()
 
 
 def is_away(error: BaseException) -> bool:
@@ -138,6 +184,7 @@ def _engine(url: str, *, pool_min: int, pool_max: int, timeout: float) -> AsyncE
         max_overflow=max(0, pool_max - pool_min),
         pool_timeout=timeout,
         pool_use_lifo=True,
+        hide_parameters=True,
         connect_args={"timeout": timeout, "command_timeout": timeout},
     )
     sa.event.listen(engine.sync_engine, "checkout", _refuse_closed)

@@ -206,7 +206,7 @@ def _signers(settings: GatewaySettings, clock: Clock) -> Mapping[str, AssertionS
 
 def _outgoing(settings: GatewaySettings) -> OutgoingHeaders:
     public = URL(settings.public_base_url)
-    return OutgoingHeaders(scheme=public.scheme, host=public.authority)
+    return OutgoingHeaders(scheme=public.scheme, host=public.host_port_subcomponent or "")
 
 
 def _hosts(settings: GatewaySettings) -> frozenset[str]:
@@ -214,7 +214,8 @@ def _hosts(settings: GatewaySettings) -> frozenset[str]:
     public = URL(settings.public_base_url)
     if public.scheme != "https":
         return frozenset()
-    return frozenset({public.authority.lower(), *(h.lower() for h in settings.allowed_hosts)})
+    own = (public.host_port_subcomponent or "", f"{public.host_subcomponent}:{public.port}")
+    return frozenset(host.lower() for host in (*own, *settings.allowed_hosts))
 
 
 def _add_checks(health: Health, knowledge: _Knowledge, *, with_events: bool) -> None:

@@ -12,6 +12,7 @@ from gateway.tests.world import world as start_world
 
 ME = "/api/v1/users/me"
 LOGOUT = "/api/v1/auth/logout"
+PREFLIGHT = {"Access-Control-Request-Method": "POST"}
 
 
 class TestUsers:
@@ -250,11 +251,9 @@ class TestHost:
 class TestCrossOrigin:
     """CORS by exact origins."""
 
-    PREFLIGHT = {"Access-Control-Request-Method": "POST"}
-
     async def test_is_off_by_default(self, world: World) -> None:
         """No origin may read an answer."""
-        headers = {"Origin": "https://app.example", **self.PREFLIGHT}
+        headers = {"Origin": "https://app.example", **PREFLIGHT}
         preflight = await world.ask("OPTIONS", "/api/v1/auth/login", headers=headers)
         answer = await world.ask("GET", "/api/v1/auth/password-policy", headers=headers)
         assert preflight.status == 405
@@ -266,7 +265,7 @@ class TestCrossOrigin:
         async with start_world(tmp_path, cors_allowed_origins=origin) as world:
             headers = {"Origin": origin}
             preflight = await world.ask(
-                "OPTIONS", "/api/v1/auth/login", headers={**headers, **self.PREFLIGHT}
+                "OPTIONS", "/api/v1/auth/login", headers={**headers, **PREFLIGHT}
             )
             problem = await world.ask("GET", ME, headers=headers)
         assert preflight.status == 204

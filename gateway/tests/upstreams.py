@@ -8,17 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from pydantic import SecretStr
+import uvicorn
 from starlette.types import Message, Receive, Scope, Send
+from uvicorn.server import ServerState
 
-from chassis.app import Deployable
 from chassis.assertions import HEADER, Assertion, AssertionVerifier
 from chassis.clock import SystemClock
-from chassis.health import Health
-from chassis.metrics import Metrics
 from chassis.middleware import target_of
-from chassis.server import Serving
-from chassis.settings import ProcessSettings
 from contracts.internal import JWKS_PATH, REVOCATIONS_PATH, Revocation
 from gateway.tests.signing import SigningKey
 
@@ -159,29 +155,37 @@ class TokenService(Echo):
 
 
 @asynccontextmanager
+async def listening(
+    app: Any, protocol: type[asyncio.Protocol] | str = "httptools"
+) -> AsyncIterator[tuple[str, int]]:
+    """Serve one ASGI app on a free port; give its address. It stops at once, without a drain."""
+    config = uvicorn.Config(
+        app, http=protocol, ws="none", lifespan="off", log_config=None, proxy_headers=False
+    )
+    config.load()
+    state = ServerState()
+    made: Any = config.http_protocol_class
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: made(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+    )
+    try:
+        yield server.sockets[0].getsockname()[:2]
+    finally:
+        server.close()
+        for connection in tuple(state.connections):
+            connection.transport.abort()
+        await asyncio.gather(*state.tasks, return_exceptions=True)
+
+
+@asynccontextmanager
 async def serving(**apps: Any) -> AsyncIterator[dict[str, str]]:
     """Serve ASGI apps on free ports; give their URLs by name."""
-
-    @asynccontextmanager
-    async def nothing() -> AsyncIterator[None]:
-        yield
-
-    deployables = [
-        Deployable(
-            name=name,
-            settings=ProcessSettings(port=0, ops_port=0, rabbitmq_url=SecretStr("")),
-            http=app,
-            lifespan=nothing,
-            health=Health(),
-            metrics=Metrics(),
-        )
-        for name, app in apps.items()
-    ]
     async with AsyncExitStack() as stack:
-        running = Serving(deployables)
-        await running.start()
-        stack.push_async_callback(running.stop)
-        yield {name: f"http://{host}:{port}" for name, (host, port) in running.addresses.items()}
+        yield {
+            name: "http://{}:{}".format(*await stack.enter_async_context(listening(app)))
+            for name, app in apps.items()
+        }
 
 
 async def _body(receive: Receive) -> bytes | None:

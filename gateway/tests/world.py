@@ -1,6 +1,7 @@
 """A gateway on a real port between small services and a test's clients."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,12 +13,11 @@ from yarl import URL
 
 from chassis.app import Deployable
 from chassis.bus import EventBus
-from chassis.server import Serving
 from chassis.testing import eventually
 from gateway.app import build
 from gateway.settings import GatewaySettings
 from gateway.tests.signing import ISSUER, Subject, access_token
-from gateway.tests.upstreams import SECRET, Echo, TokenService, serving
+from gateway.tests.upstreams import SECRET, Echo, TokenService, listening, serving
 
 PLENTY = "1000000/minute"
 PRODUCT_ROUTES = """
@@ -94,7 +94,7 @@ class World:
         async with self.client.request(method, url, allow_redirects=False, **options) as response:
             body = await response.read()
             problem = "json" in response.headers.get("content-type", "") and body
-            document = await response.json(content_type=None) if problem else None
+            document = json.loads(body) if problem else None
             return Answer(response.status, response.headers, body, document)
 
     async def raw(self, data: bytes) -> bytes:
@@ -112,26 +112,26 @@ class World:
 
 @asynccontextmanager
 async def world(
-    tmp_path: Path, *, bus: EventBus | None = None, wait_ready: bool = True, **settings: Any
+    tmp_path: Path,
+    *,
+    bus: EventBus | None = None,
+    token: TokenService | None = None,
+    wait_ready: bool = True,
+    **settings: Any,
 ) -> AsyncIterator[World]:
     """Start everything; *settings* replace the gateway's."""
-    token, shop = TokenService(), Echo()
+    token, shop = token or TokenService(), Echo()
     identity, notify, audit = Echo("identity"), Echo("notify"), Echo("audit")
     apps = {"token": token, "identity": identity, "notify": notify, "audit": audit, "shop": shop}
     async with serving(**apps) as urls, aiohttp.ClientSession() as client:
         routes = tmp_path / "routes.toml"
         routes.write_text(PRODUCT_ROUTES.format(shop=urls["shop"]))
         gateway = build(make_settings(urls, **{"routes_file": routes, **settings}), bus=bus)
-        running = Serving([gateway])
-        await running.start()
-        host, port = running.addresses["gateway"]
-        try:
+        async with gateway.lifespan(), listening(gateway.http, gateway.protocol) as (host, port):
+            gateway.health.started = True
             if wait_ready:
                 await eventually(lambda: is_ready(gateway))
             yield World(token, identity, notify, audit, shop, gateway, host, port, client)
-        finally:
-            await client.close()
-            await running.stop()
 
 
 async def is_ready(gateway: Deployable) -> bool:

@@ -12,9 +12,8 @@ from chassis.clock import Clock, SystemClock
 from chassis.database import Database
 from chassis.health import Health
 from chassis.metrics import Metrics
-from chassis.rabbitmq import RabbitMQBus
-from chassis.settings import refused
-from services.audit.consumers import QUEUE, consumer
+from chassis.rabbitmq import open_bus
+from services.audit.consumers import consumer
 from services.audit.domain.leaves import SALT_BYTES
 from services.audit.routes import routes
 from services.audit.service.metrics import AuditMetrics
@@ -33,7 +32,7 @@ def build(
     Exits 78 when neither is there.
     """
     clock = clock or SystemClock()
-    events = bus or _rabbitmq(settings)
+    events = bus or open_bus(settings, name="audit")
     metrics, health = Metrics(), Health()
     database = Database(
         settings.database_url.get_secret_value(),
@@ -77,9 +76,3 @@ def build(
         health=health,
         metrics=metrics,
     )
-
-
-def _rabbitmq(settings: AuditSettings) -> EventBus:
-    if settings.rabbitmq_url is None:
-        raise refused(["RABBITMQ_URL: is not set (the broker to take events from)"])
-    return RabbitMQBus(settings.rabbitmq_url.get_secret_value(), name="audit", queues=[QUEUE])

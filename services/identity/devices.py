@@ -60,7 +60,7 @@ class DeviceTokens:
         except ValueError:
             return None
         payload, mac = raw[: _PAYLOAD.size], raw[_PAYLOAD.size :]
-        if not any([hmac.compare_digest(_mac(key, payload), mac) for key in self._keys]):
+        if not any(hmac.compare_digest(_mac(key, payload), mac) for key in self._keys):
             return None
         version, device, user, epoch, day = _PAYLOAD.unpack(payload)
         age = timedelta(days=_day_of(self._clock.now()) - day)

@@ -1,5 +1,8 @@
 """The tables of identity. What is bounded by time says so; `repository/housekeeping.py` prunes."""
 
+from datetime import datetime
+from uuid import UUID
+
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -10,7 +13,7 @@ metadata = new_metadata()
 outbox = outbox_tables(metadata)
 
 
-def _moment(name: str, *, nullable: bool = True) -> sa.Column[sa.DateTime]:
+def _moment(name: str, *, nullable: bool = True) -> sa.Column[datetime]:
     return sa.Column(name, sa.DateTime(timezone=True), nullable=nullable)
 
 
@@ -22,7 +25,7 @@ def _count(name: str) -> sa.Column[int]:
     return sa.Column(name, sa.Integer, nullable=False, server_default=sa.text("0"))
 
 
-def _user_id(*, primary_key: bool = False, nullable: bool = False) -> sa.Column[sa.Uuid]:
+def _user_id(*, primary_key: bool = False, nullable: bool = False) -> sa.Column[UUID]:
     return sa.Column(
         "user_id",
         sa.Uuid,

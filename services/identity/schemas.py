@@ -9,9 +9,9 @@ from pydantic_core import PydanticCustomError
 
 from chassis.http import QueryModel, RequestModel, ResponseModel
 from services.identity.domain.accounts import NewUser, Role, User
+from services.identity.domain.history import FailedAttempt, LoginRecord
 from services.identity.domain.names import MAX_EMAIL_LENGTH, EmailAddress, Username
 from services.identity.domain.paging import DEFAULT_LIMIT, MAX_LIMIT, Page, read_cursor
-from services.identity.repository.history import FailedAttempt, LoginRecord
 
 _TOKEN_LENGTH = 128
 

@@ -20,9 +20,8 @@ from chassis.database import Database
 from chassis.health import Health
 from chassis.metrics import Metrics
 from chassis.outbox import Outbox
-from chassis.rabbitmq import RabbitMQBus
+from chassis.rabbitmq import open_bus
 from chassis.relay import Relay
-from chassis.settings import refused
 from services.notify.consumers import Reactions, subscriptions
 from services.notify.models import inbox, outbox
 from services.notify.rendering import Renderer
@@ -49,7 +48,7 @@ def build(
 
     Exits 78 when there is neither a bus nor its address.
     """
-    parts = _Parts(settings, clock or SystemClock(), bus or _rabbitmq(settings))
+    parts = _Parts(settings, clock or SystemClock(), bus or open_bus(settings, name="notify"))
     health = Health()
     health.add_check("database", parts.database.ping)
     return Deployable(
@@ -144,12 +143,6 @@ class _Parts:
             lease=self._settings.lease,
             chance=secrets.SystemRandom().random,
         )
-
-
-def _rabbitmq(settings: NotifySettings) -> EventBus:
-    if settings.rabbitmq_url is None:
-        raise refused(["RABBITMQ_URL: is not set"])
-    return RabbitMQBus(settings.rabbitmq_url.get_secret_value(), name="notify")
 
 
 def _composer(settings: NotifySettings, clock: Clock) -> Composer:

@@ -18,7 +18,7 @@ from chassis.jwt import AccessTokenVerifier
 from chassis.logs import get_logger
 from chassis.metrics import Metrics
 from chassis.outbox import Outbox
-from chassis.rabbitmq import RabbitMQBus
+from chassis.rabbitmq import open_bus
 from chassis.relay import Relay
 from chassis.settings import refused
 from services.token import models
@@ -55,7 +55,7 @@ def build(
 
     Exits 78 when there is neither.
     """
-    parts = _Parts(settings, bus or _rabbitmq(settings), clock or SystemClock())
+    parts = _Parts(settings, bus or open_bus(settings, name="token"), clock or SystemClock())
     health = Health()
     health.add_check("database", parts.database.ping)
     health.add_check("signing_key", parts.has_signing_key)
@@ -224,9 +224,3 @@ class _Parts:
             ),
             encryption_keys=settings.signing_key_encryption_keys,
         )
-
-
-def _rabbitmq(settings: TokenSettings) -> EventBus:
-    if settings.rabbitmq_url is None:
-        raise refused(["RABBITMQ_URL: is not set"])
-    return RabbitMQBus(settings.rabbitmq_url.get_secret_value(), name="token")

@@ -1,10 +1,21 @@
 """Fixtures of audit's tests."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+import asyncpg
 import pytest
 
+from chassis.app import Deployable
+from chassis.crypto import b64encode
+from chassis.inprocess import InProcessBus
+from chassis.provisioning import admin_connection
 from chassis.testing.fixtures import MakeDatabase
+from services.audit.app import build
+from services.audit.consumers import QUEUE
+from services.audit.settings import AuditSettings
+from services.audit.tests.running import SECRET, Service
+from services.audit.tests.samples import event
 from services.audit.tests.world import MIGRATIONS, World
 
 
@@ -14,3 +25,49 @@ async def world(make_database: MakeDatabase) -> AsyncIterator[World]:
     world = World(await make_database("audit", MIGRATIONS))
     yield world
     await world.database.close()
+
+
+@pytest.fixture
+async def service(make_database: MakeDatabase) -> AsyncIterator[Service]:
+    """Give the service as `make run` runs it: on the in-process bus."""
+    fresh = await make_database("audit", MIGRATIONS)
+    settings = AuditSettings(
+        database_url=fresh.app_url,
+        database_pool_min=1,
+        assertion_secrets_from_gateway=b64encode(SECRET),
+    )
+    bus = InProcessBus([QUEUE])
+    deployable = build(settings, bus=bus)
+    world = World(fresh)
+    async with _running(deployable):
+        bus.open()
+        yield Service(deployable, bus, world)
+    await world.database.close()
+
+
+@asynccontextmanager
+async def _running(deployable: Deployable) -> AsyncIterator[None]:
+    async with deployable.lifespan():
+        deployable.health.started = True
+        yield
+
+
+@pytest.fixture
+async def recorded(world: World) -> World:
+    """Give a log with one row."""
+    await world.deliver(event("identity.login.succeeded.v1"))
+    return world
+
+
+@pytest.fixture
+async def app(recorded: World) -> AsyncIterator[asyncpg.Connection]:
+    """Give a connection of the app role."""
+    async with admin_connection(recorded.fresh.app_url) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def owner(recorded: World) -> AsyncIterator[asyncpg.Connection]:
+    """Give a connection of the owner."""
+    async with admin_connection(recorded.fresh.owner_url) as connection:
+        yield connection

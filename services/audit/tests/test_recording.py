@@ -59,14 +59,14 @@ class TestRecording:
         person = user_id()
         registered = event(
             "identity.user.registered.v1",
-            data={"user_id": person, "email": "ada@example.com", "username": "ada"},
+            data={"user_id": person, "email": "ada@example.com", "username": "lovelace"},
             actor=person,
         )
 
         await world.deliver(registered)
 
         (row,), (personal,) = await world.log(), await world.personal()
-        for text in (person, "ada", "203.0.113.7", "Firefox"):
+        for text in (person, "lovelace", "example.com", "203.0.113.7", "Firefox"):
             assert text.encode() not in row.leaf_bytes
             assert text.encode() in personal.body
         leaf = json.loads(row.leaf_bytes)

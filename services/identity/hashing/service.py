@@ -18,9 +18,7 @@ class Hashing:
     async def hash(self, password: str, priority: Priority) -> str:
         """Return a new hash. Raises HashingOverloaded."""
         given = normalized(password)
-        return await self._pool.run(
-            priority, self._queue_seconds, lambda: self._hasher.hash(given)
-        )
+        return await self._pool.run(priority, self._queue_seconds, lambda: self._hasher.hash(given))
 
     async def verify(
         self, stored: str | None, password: str, *, deadline: float | None = None

@@ -249,9 +249,7 @@ async def release_source(tx: Transaction, source: str, attempt: UUID) -> None:
     await tx.execute(_RELEASE_SOURCE, {"source": source, "id": attempt})
 
 
-async def source_wait(
-    tx: Transaction, source: str, *, now: datetime, limits: Limits
-) -> timedelta:
+async def source_wait(tx: Transaction, source: str, *, now: datetime, limits: Limits) -> timedelta:
     """Return how long until the source has a slot again."""
     failures = await tx.scalar(_SOURCE_FAILURES, {"source": source}) or []
     live = sorted(f for f in failures if f >= first_id_at(now - limits.source_window))

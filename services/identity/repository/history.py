@@ -1,53 +1,24 @@
-"""What happened at the door: each account's logins, and every failure."""
+"""The stored logins and failures."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from chassis.database import Transaction
+from services.identity.domain.history import FailedAttempt, LoginRecord
 from services.identity.domain.paging import Page, write_cursor
 from services.identity.models import failed_login_attempts, login_history
-
-SUCCEEDED = "succeeded"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoginRecord:
-    """One attempt to log in to an account; `outcome` is `succeeded` or why it was refused."""
-
-    id: UUID
-    user_id: UUID
-    occurred_at: datetime
-    ip: str | None
-    user_agent: str | None
-    outcome: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailedAttempt:
-    """One failure; of a name nobody has only the keyed hash."""
-
-    id: UUID
-    user_id: UUID | None
-    name_hash: str | None
-    attempted_at: datetime
-    ip: str | None
-    user_agent: str | None
-    reason: str
 
 
 async def add_login(tx: Transaction, record: LoginRecord) -> None:
     """Store one attempt."""
-    row = {name: getattr(record, name) for name in LoginRecord.__slots__}
-    await tx.execute(sa.insert(login_history).values(row))
+    await tx.execute(sa.insert(login_history).values(asdict(record)))
 
 
 async def add_failure(tx: Transaction, failure: FailedAttempt) -> None:
     """Store one failure."""
-    row = {name: getattr(failure, name) for name in FailedAttempt.__slots__}
-    await tx.execute(sa.insert(failed_login_attempts).values(row))
+    await tx.execute(sa.insert(failed_login_attempts).values(asdict(failure)))
 
 
 async def list_logins(

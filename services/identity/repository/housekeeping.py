@@ -1,6 +1,8 @@
 """Deleting what has had its time, by index and in small batches that lock nobody out."""
 
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -46,7 +48,7 @@ async def prune(tx: Transaction, task: str, *, now: datetime) -> int:
     return (await tx.execute(sa.delete(table).where(key.in_(batch)))).rowcount
 
 
-_Doomed = tuple[sa.Table, sa.Column[object], sa.Select[tuple[object]]]
+_Doomed = tuple[sa.Table, sa.Column[Any], sa.Select[Any]]
 
 
 def _expired_tokens(table: sa.Table, now: datetime) -> _Doomed:
@@ -99,7 +101,7 @@ def _old_by_id(table: sa.Table, now: datetime) -> _Doomed:
     return table, table.c.id, sa.select(table.c.id).where(old).order_by(table.c.id)
 
 
-_DOOMED = {
+_DOOMED: Mapping[str, Callable[[datetime], _Doomed]] = {
     "verifications": lambda now: _expired_tokens(email_verifications, now),
     "resets": lambda now: _expired_tokens(password_resets, now),
     "requests": _old_requests,

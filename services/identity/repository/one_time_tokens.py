@@ -74,9 +74,7 @@ async def find_owner_of_verification(tx: Transaction, digest: bytes) -> UUID | N
     return owner if isinstance(owner, UUID) else None
 
 
-async def find_owner_of_live_reset(
-    tx: Transaction, digest: bytes, *, now: datetime
-) -> UUID | None:
+async def find_owner_of_live_reset(tx: Transaction, digest: bytes, *, now: datetime) -> UUID | None:
     """Return whose reset token this is, without using it; None when it is not live."""
     table = password_resets
     where = (table.c.token_hash == digest, *_live(table, now))

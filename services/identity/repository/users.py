@@ -53,8 +53,8 @@ async def list_taken(tx: Transaction, *, email_folded: str, username: str) -> li
         sa.exists().where(users.c.email_folded == email_folded),
         sa.exists().where(users.c.username == username),
     )
-    email, name = (await tx.execute(statement)).one()
-    return [field for field, taken in (("email", email), ("username", name)) if taken]
+    row = (await tx.execute(statement)).one()
+    return [field for field, taken in zip(("email", "username"), row, strict=True) if taken]
 
 
 async def add(tx: Transaction, user: NewUser, *, granted_by: UUID | None = None) -> bool:

@@ -71,9 +71,7 @@ def routes(service: UseCases) -> list[Route]:
     async def logins(request: Request) -> Response:
         principal = principal_of(request)
         page = query(request, PageQuery)
-        found = await service.profile.list_logins(
-            principal, limit=page.limit, before=page.position
-        )
+        found = await service.profile.list_logins(principal, limit=page.limit, before=page.position)
         return respond(LoginPage.of(found))
 
     return [

@@ -90,8 +90,7 @@ def routes(service: UseCases) -> list[Route]:
 class _Action(Protocol):
     """What an action on one account looks like."""
 
-    async def __call__(self, principal: Principal, user_id: UUID, *, caller: Caller) -> User:
-        ...
+    async def __call__(self, principal: Principal, user_id: UUID, *, caller: Caller) -> User: ...
 
 
 def _user_id(request: Request) -> UUID:

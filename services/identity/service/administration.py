@@ -20,6 +20,7 @@ from contracts.identity import (
     UserUpdated,
 )
 from services.identity.domain.accounts import PLAIN_ROLES, Role, User, may_moderate
+from services.identity.domain.history import FailedAttempt
 from services.identity.domain.paging import Page
 from services.identity.errors import RoleRequired, UnknownUser
 from services.identity.repository import administration, attempts, history, one_time_tokens, users
@@ -71,7 +72,7 @@ class Administration:
 
     async def list_failures(
         self, principal: Principal, user_id: UUID, *, limit: int, before: UUID | None
-    ) -> Page[history.FailedAttempt]:
+    ) -> Page[FailedAttempt]:
         """Return the failed logins of one account, newest first. Raises as `get`."""
         async with self._database.transaction() as tx:
             await self._visible(tx, principal, user_id)
@@ -114,9 +115,7 @@ class Administration:
             user = await self._administered(tx, principal, user_id)
             if not user.is_disabled:
                 return user
-            return await self._change(
-                tx, UserEnabled(user_id=user_id), caller, is_disabled=False
-            )
+            return await self._change(tx, UserEnabled(user_id=user_id), caller, is_disabled=False)
 
     async def force_password_reset(
         self, principal: Principal, user_id: UUID, *, caller: Caller

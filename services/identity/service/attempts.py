@@ -15,6 +15,7 @@ from chassis.outbox import Outbox
 from contracts.identity import LoginFailed, UserLocked
 from services.identity.devices import Device, DeviceTokens
 from services.identity.domain.accounts import User
+from services.identity.domain.history import FailedAttempt, LoginRecord
 from services.identity.domain.lockout import (
     MAX_CONSECUTIVE_FAILURES,
     Counter,
@@ -119,9 +120,7 @@ class Attempts:
         """Count the wrong password; lock the account when it was the last one allowed."""
         now = self._clock.now()
         async with self._database.transaction() as tx:
-            settled = await attempts.fail(
-                tx, attempt.key, attempt.id, now=now, limits=self._limits
-            )
+            settled = await attempts.fail(tx, attempt.key, attempt.id, now=now, limits=self._limits)
             await self._count_besides(tx, attempt)
             is_known = attempt.user is not None and await users.hold(tx, attempt.user.id)
             if is_known and settled is not None and attempt.device is None:
@@ -143,7 +142,7 @@ class Attempts:
         where = {"ip": caller.client_address, "user_agent": caller.user_agent}
         await history.add_failure(
             tx,
-            history.FailedAttempt(
+            FailedAttempt(
                 id=attempt.id,
                 user_id=user_id,
                 name_hash=name_hash,
@@ -153,7 +152,7 @@ class Attempts:
             ),
         )
         if user_id is not None:
-            record = history.LoginRecord(
+            record = LoginRecord(
                 id=attempt.id, user_id=user_id, occurred_at=now, outcome=reason, **where
             )
             await history.add_login(tx, record)

@@ -13,6 +13,7 @@ from contracts.identity import LoginSucceeded
 from contracts.internal import AuthenticateRequest, AuthenticateResponse
 from services.identity.devices import DeviceTokens
 from services.identity.domain.accounts import Standing, User, standing
+from services.identity.domain.history import SUCCEEDED, LoginRecord
 from services.identity.domain.one_time_tokens import CHANGE_LIFE
 from services.identity.errors import (
     AccountDisabled,
@@ -125,13 +126,13 @@ class Authentication:
             await self._attempts.succeed(tx, attempt)
             if not await users.mark_logged_in(tx, user, now=now, upgraded_hash=upgraded):
                 raise InvalidCredentials
-            record = history.LoginRecord(
+            record = LoginRecord(
                 id=attempt.id,
                 user_id=user.id,
                 occurred_at=now,
                 ip=caller.client_address,
                 user_agent=caller.user_agent,
-                outcome=history.SUCCEEDED,
+                outcome=SUCCEEDED,
             )
             await history.add_login(tx, record)
             await self._outbox.emit(

@@ -38,14 +38,23 @@ class SecretMails:
         token = OneTimeToken.verification()
         stored = self._stored(user, token, VERIFICATION_LIFE)
         await one_time_tokens.add_verification(tx, stored)
-        await self._send(tx, SendVerificationMail, user, token, stored.expires_at, caller)
+        await self._send(
+            tx, SendVerificationMail, user, token=token, expires_at=stored.expires_at, caller=caller
+        )
 
     async def send_reset(self, tx: Transaction, user: User, *, caller: Caller | None) -> None:
         """Mail a link that allows a new password; *tx* holds the account's row."""
         token = OneTimeToken.reset()
         stored = self._stored(user, token, RESET_LIFE)
         await one_time_tokens.add_reset(tx, stored)
-        await self._send(tx, SendPasswordResetMail, user, token, stored.expires_at, caller)
+        await self._send(
+            tx,
+            SendPasswordResetMail,
+            user,
+            token=token,
+            expires_at=stored.expires_at,
+            caller=caller,
+        )
 
     async def hand_out_reset(self, tx: Transaction, user: User) -> OneTimeToken:
         """Return a short-lived reset token to somebody who just gave the right password."""
@@ -70,6 +79,7 @@ class SecretMails:
         tx: Transaction,
         command: type[SendSecretMail],
         user: User | NewUser,
+        *,
         token: OneTimeToken,
         expires_at: datetime,
         caller: Caller | None,

@@ -9,6 +9,7 @@ from chassis.errors import FieldError
 from chassis.outbox import Outbox
 from contracts.identity import UserDeleted, UserUpdated
 from services.identity.domain.accounts import User
+from services.identity.domain.history import LoginRecord
 from services.identity.domain.names import Username
 from services.identity.domain.paging import Page
 from services.identity.errors import AccountGone, AlreadyTaken
@@ -62,9 +63,7 @@ class Profile:
 
         Raises LastAdministrator, and what Confirmation does.
         """
-        user, attempt = await self._confirmation.confirm(
-            principal.user_id, password, caller=caller
-        )
+        user, attempt = await self._confirmation.confirm(principal.user_id, password, caller=caller)
         async with self._database.transaction() as tx:
             await keep_one_administrator(tx, user.id)
             await self._confirmation.attempts.succeed(tx, attempt)
@@ -83,7 +82,7 @@ class Profile:
 
     async def list_logins(
         self, principal: Principal, *, limit: int, before: UUID | None
-    ) -> Page[history.LoginRecord]:
+    ) -> Page[LoginRecord]:
         """Return the caller's login history, newest first."""
         async with self._database.transaction() as tx:
             return await history.list_logins(tx, principal.user_id, limit=limit, before=before)

@@ -93,6 +93,7 @@ async def run(settings: NotifySettings) -> AsyncIterator[Running]:
     running = Running(deployable, bus)
     try:
         async with deployable.lifespan():
+            bus.open()
             yield running
     finally:
         await running.close()

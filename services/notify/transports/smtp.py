@@ -70,6 +70,8 @@ class SmtpTransport:
             raise TemporaryFailure("timeout") from None
         finally:
             client.close()
+            # The loop closes a connection one turn later; whoever stops right now waits for it.
+            await asyncio.sleep(0)
 
     def _client(self) -> aiosmtplib.SMTP:
         username, password = self._credentials or (None, None)

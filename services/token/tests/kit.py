@@ -347,6 +347,7 @@ async def run_world(
             clock=clock,
         )
         async with deployable.lifespan():
+            bus.open()
             deployable.health.started = True
             yield world
         await world.close()
