@@ -38,11 +38,11 @@ PRIVATE: dict[str, Any] = {"ES256": EC_KEY, "EdDSA": ED_KEY, "RS256": RSA_KEY}
 PRIMITIVES: dict[str, Any] = dict(get_default_algorithms())
 
 
-def jwk(alg: str, **changes: Any) -> dict[str, Any]:
-    """Return the public JWK of the test key of *alg*."""
-    document = PRIMITIVES[alg].to_jwk(PRIVATE[alg].public_key(), as_dict=True)
+def jwk(of: str, **changes: Any) -> dict[str, Any]:
+    """Return the public JWK of the test key for the algorithm *of*."""
+    document = PRIMITIVES[of].to_jwk(PRIVATE[of].public_key(), as_dict=True)
     document.pop("key_ops", None)
-    return {**document, "kid": f"key-{alg}", "use": "sig", "alg": alg, **changes}
+    return {**document, "kid": f"key-{of}", "use": "sig", "alg": of, **changes}
 
 
 KEYS = KeySet.from_jwks({"keys": [jwk("ES256"), jwk("EdDSA"), jwk("RS256")]})
@@ -86,11 +86,11 @@ def header(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in {**good, **changes}.items() if value is not ...}
 
 
-def token(alg: str = "ES256", payload: dict[str, Any] | None = None, **header_changes: Any) -> str:
-    """Return a token signed by the test key of *alg*, whatever its header says."""
-    head = header(**{"alg": alg, "kid": f"key-{alg}", **header_changes})
+def token(of: str = "ES256", payload: dict[str, Any] | None = None, **changes: Any) -> str:
+    """Return a token signed by the test key for the algorithm *of*, whatever its header says."""
+    head = header(**{"alg": of, "kid": f"key-{of}", **changes})
     body = json.dumps(payload or claims()).encode()
-    return raw(json.dumps(head).encode(), body, lambda d: PRIMITIVES[alg].sign(d, PRIVATE[alg]))
+    return raw(json.dumps(head).encode(), body, lambda d: PRIMITIVES[of].sign(d, PRIVATE[of]))
 
 
 def verifier(**changes: Any) -> AccessTokenVerifier:
@@ -255,7 +255,7 @@ class TestJ05HeadersThatNameKeys:
             ("x5t", "abc"),
         ],
     )
-    def test_refused(self, name: str, value: object) -> None:
+    def test_refused(self, name: str, value: Any) -> None:
         """The header may say `alg`, `kid` and `typ`, and nothing else."""
         assert refused(token(**{name: value})) == "header"
 
@@ -267,7 +267,7 @@ class TestJ06Extensions:
         ("name", "value"),
         [("crit", ["exp"]), ("crit", []), ("b64", False), ("b64", True), ("zip", "DEF")],
     )
-    def test_refused(self, name: str, value: object) -> None:
+    def test_refused(self, name: str, value: Any) -> None:
         """Refused also when it would change nothing."""
         assert refused(token(**{name: value})) == "header"
 

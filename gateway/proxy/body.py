@@ -1,7 +1,8 @@
 """The request's body on its way through, and the client behind it, who may leave at any time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from starlette.types import Receive
 
@@ -14,20 +15,43 @@ class ClientGone(Exception):  # noqa: N818 - a state of the world
     """The client closed the connection: nobody waits for an answer."""
 
 
+class Patience:
+    """How long an upstream may be silent, in seconds; news from the client starts it anew."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._timer: asyncio.Timeout | None = None
+
+    @asynccontextmanager
+    async def lasting(self, *, extra: float = 0.0) -> AsyncIterator[None]:
+        """Wait inside this block, *extra* seconds longer. Raises TimeoutError."""
+        async with asyncio.timeout(self._seconds + extra) as timer:
+            self._timer = timer
+            try:
+                yield
+            finally:
+                self._timer = None
+
+    def renew(self) -> None:
+        """Begin to wait anew: the request itself is still arriving."""
+        if self._timer is not None:
+            self._timer.reschedule(asyncio.get_running_loop().time() + self._seconds)
+
+
 class RequestBody:
     """Reads the client's messages: first the body, later the news that it left.
 
     *limit* is in bytes. `failure` says why the body broke off: the client library that sends it
-    reports only that it did. `on_progress` is called for every piece.
+    reports only that it did.
     """
 
-    def __init__(self, receive: Receive, *, limit: int) -> None:
+    def __init__(self, receive: Receive, *, limit: int, patience: Patience) -> None:
         self._receive = receive
         self._limit = limit
+        self._patience = patience
         self._read = asyncio.Event()
         self.failure: Problem | ClientGone | None = None
         self.answered = False
-        self.on_progress: Callable[[], None] = lambda: None
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives.
@@ -42,7 +66,7 @@ class RequestBody:
                 size += len(piece)
                 if size > self._limit:
                     raise PayloadTooLarge
-                self.on_progress()
+                self._patience.renew()
                 if piece:
                     yield piece
         except (Problem, ClientGone) as failure:

@@ -16,7 +16,7 @@ from chassis.errors import PayloadTooLarge, Problem
 from chassis.logs import get_logger
 from chassis.metrics import Metrics
 from gateway.errors import UpstreamFailed, UpstreamSlow, UpstreamUnavailable
-from gateway.proxy.body import ClientGone, RequestBody
+from gateway.proxy.body import ClientGone, Patience, RequestBody
 from gateway.proxy.headers import OutgoingHeaders, answer_headers
 from gateway.proxy.inbound import Inbound
 
@@ -87,12 +87,13 @@ class Proxy:
         declared = request.framing.content_length
         if declared is not None and declared > request.route.body_limit:
             raise PayloadTooLarge
-        body = RequestBody(receive, limit=request.route.body_limit)
+        patience = Patience(request.route.read_timeout)
+        body = RequestBody(receive, limit=request.route.body_limit, patience=patience)
         try:
             async with asyncio.timeout(None) as leash:
                 watch = asyncio.create_task(body.watch(leash))
                 try:
-                    await self._exchange(request, body, send)
+                    await self._exchange(request, body, patience, send)
                 finally:
                     watch.cancel()
         except ClientGone:
@@ -106,14 +107,16 @@ class Proxy:
             request.state.problem_code = problem.code
             raise
 
-    async def _exchange(self, request: Inbound, body: RequestBody, send: Send) -> None:
-        response = await self._open(request, body)
+    async def _exchange(
+        self, request: Inbound, body: RequestBody, patience: Patience, send: Send
+    ) -> None:
+        response = await self._open(request, body, patience)
         try:
             headers = answer_headers(
                 response.raw_headers, response.status, service=request.upstream.service
             )
             await _send(send, {"status": response.status, "headers": headers}, "start")
-            while piece := await _next_piece(response, request, body):
+            while piece := await _next_piece(response, request, body, patience):
                 await _send(send, {"body": piece, "more_body": True}, "body")
             body.answered = True
             await _send(send, {"body": b"", "more_body": False}, "body")
@@ -121,12 +124,11 @@ class Proxy:
             # Gives the connection back when the answer was read whole, else closes it.
             response.release()
 
-    async def _open(self, request: Inbound, body: RequestBody) -> aiohttp.ClientResponse:
-        loop = asyncio.get_running_loop()
-        patience = request.route.read_timeout
+    async def _open(
+        self, request: Inbound, body: RequestBody, patience: Patience
+    ) -> aiohttp.ClientResponse:
         try:
-            async with asyncio.timeout(patience + request.upstream.connect_timeout) as silence:
-                body.on_progress = lambda: silence.reschedule(loop.time() + patience)
+            async with patience.lasting(extra=request.upstream.connect_timeout):
                 response = await self._request(request, body)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _explain(error, request, body) from error
@@ -164,11 +166,11 @@ class Proxy:
 
 
 async def _next_piece(
-    response: aiohttp.ClientResponse, request: Inbound, body: RequestBody
+    response: aiohttp.ClientResponse, request: Inbound, body: RequestBody, patience: Patience
 ) -> bytes:
     """Return the next piece of the answer's body, empty at its end."""
     try:
-        async with asyncio.timeout(request.route.read_timeout):
+        async with patience.lasting():
             return await response.content.readany()
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         log.warning("answer.broken_off", upstream=request.upstream.name)

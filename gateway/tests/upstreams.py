@@ -51,6 +51,7 @@ class Echo:
 
     audience: str | None = None
     seen: list[Seen] = field(default_factory=list)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     hold: asyncio.Event | None = None
     status: int = 200
@@ -59,6 +60,7 @@ class Echo:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        self.arrived.set()
         assertion = self._assertion(scope)
         body = await _body(receive)
         if body is None:

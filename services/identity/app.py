@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 
 from chassis.app import Deployable, service_app
 from chassis.assertions import AssertionSigner, AssertionVerifier
@@ -22,7 +21,6 @@ from contracts.envelope import CloudEvent
 from contracts.internal import SUBJECT_CHANGES_PATH
 from services.identity import models
 from services.identity.devices import DeviceTokens
-from services.identity.domain.lockout import Limits
 from services.identity.errors import BootstrapRefused
 from services.identity.hashing import (
     Argon2Parameters,
@@ -32,7 +30,7 @@ from services.identity.hashing import (
     available_cores,
 )
 from services.identity.name_keys import NameKeys
-from services.identity.passwords import PRESETS, PasswordPolicy
+from services.identity.passwords import PRESETS
 from services.identity.routes import routes
 from services.identity.service.administration import Administration
 from services.identity.service.attempts import Attempts
@@ -40,6 +38,7 @@ from services.identity.service.authentication import Authentication
 from services.identity.service.bootstrap import Bootstrap, FirstAdministrator
 from services.identity.service.choosing import PasswordChoice
 from services.identity.service.confirmation import Confirmation
+from services.identity.service.failures import Failures
 from services.identity.service.housekeeping import Housekeeping
 from services.identity.service.mail_requests import MailRequests, MailRequestWorker
 from services.identity.service.mails import SecretMails
@@ -124,7 +123,9 @@ class _Parts:
         self._names = NameKeys(settings.identity_key)
         self._devices = DeviceTokens(settings.identity_key, clock)
         self._mails = SecretMails(self._outbox, settings.mail_secrets_keys, clock)
-        self._choice = PasswordChoice(policy_of(settings), self._hashing)
+        policy = PRESETS[settings.password_preset]().with_overrides(**settings.password_rules)
+        self._choice = PasswordChoice(policy, self._hashing)
+        self._failures = Failures(self._outbox, clock)
         self._requests = MailRequests(self.database, clock, keys=self._names)
 
     def use_cases(self) -> UseCases:
@@ -198,16 +199,11 @@ class _Parts:
         )
 
     def _attempts(self) -> Attempts:
-        settings = self._settings
         return Attempts(
             self.database,
-            self._outbox,
             self.clock,
-            limits=Limits(
-                max_attempts=settings.max_login_attempts,
-                lockout=timedelta(minutes=settings.lockout_duration_minutes),
-                max_per_source=settings.max_login_failures_per_source,
-            ),
+            failures=self._failures,
+            limits=self._settings.limits,
             names=self._names,
             devices=self._devices,
         )
@@ -218,6 +214,7 @@ class _Parts:
             self._outbox,
             self.clock,
             attempts=attempts,
+            failures=self._failures,
             hashing=self._hashing,
             devices=self._devices,
             mails=self._mails,
@@ -243,16 +240,6 @@ class _Parts:
             limit=self._settings.rate_limit_password_reset,
             added=self._requests.added,
         )
-
-
-def policy_of(settings: IdentitySettings) -> PasswordPolicy:
-    """Return the preset's policy with what the settings say besides."""
-    return PRESETS[settings.password_preset]().with_overrides(
-        min_length=settings.min_password_length,
-        require_uppercase=settings.require_uppercase,
-        require_numbers=settings.require_numbers,
-        require_special_chars=settings.require_special_chars,
-    )
 
 
 def _rabbitmq(settings: IdentitySettings) -> EventBus:

@@ -9,6 +9,7 @@ from pydantic_settings import NoDecode
 
 from chassis.crypto import KEY_BYTES, parse_keys
 from chassis.settings import KeyList, ServiceSettings
+from services.identity.domain.lockout import Limits
 from services.identity.domain.mail_requests import MailLimit
 
 _RATE = re.compile(r"([1-9]\d{0,5})/(second|minute|hour|day)")
@@ -84,6 +85,25 @@ class IdentitySettings(ServiceSettings):
     bootstrap_admin_password: SecretStr | None = None
     bootstrap_admin_username: str = "admin"
     bootstrap_admin_must_change: bool = True
+
+    @property
+    def limits(self) -> Limits:
+        """Return how often somebody may fail."""
+        return Limits(
+            max_attempts=self.max_login_attempts,
+            lockout=timedelta(minutes=self.lockout_duration_minutes),
+            max_per_source=self.max_login_failures_per_source,
+        )
+
+    @property
+    def password_rules(self) -> dict[str, int | bool | None]:
+        """Return what is said besides the preset; None where nothing is."""
+        return {
+            "min_length": self.min_password_length,
+            "require_uppercase": self.require_uppercase,
+            "require_numbers": self.require_numbers,
+            "require_special_chars": self.require_special_chars,
+        }
 
     @model_validator(mode="after")
     def _bootstrap_is_complete(self) -> "IdentitySettings":

@@ -11,7 +11,7 @@ class InvalidCredentials(Unauthenticated):
     """The credentials were good, but not any more when the session was to start (D24)."""
 
     code = "invalid_credentials"
-    title = "The username or the password is wrong."
+    title = "The username or the password is not right."
 
 
 class InvalidRefreshToken(Unauthenticated):

@@ -1,6 +1,5 @@
 """One mailbox port for both shapes: the local inbox over HTTP, or a real SMTP sink."""
 
-import asyncio
 import email
 import re
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import httpx
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from chassis.processes import free_port
 from chassis.testing import eventually
 
 _LINK = re.compile(r"https?://[^\s\"'<>]+")
@@ -67,15 +67,8 @@ class SmtpSink:
 
     def __init__(self) -> None:
         self._received: list[Mail] = []
-        self._controller = Controller(self, hostname="127.0.0.1", port=0)
-
-    @property
-    def port(self) -> int:
-        """Return the port it listens on."""
-        server = self._controller.server
-        assert isinstance(server, asyncio.Server)
-        port: int = server.sockets[0].getsockname()[1]
-        return port
+        self.port = free_port()
+        self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
 
     def start(self) -> None:
         """Listen in a thread of its own."""

@@ -23,7 +23,7 @@ from services.identity.domain.accounts import PLAIN_ROLES, Role, User, may_moder
 from services.identity.domain.history import FailedAttempt
 from services.identity.domain.paging import Page
 from services.identity.errors import RoleRequired, UnknownUser
-from services.identity.repository import administration, attempts, history, one_time_tokens, users
+from services.identity.repository import administration, counters, history, one_time_tokens, users
 from services.identity.service.last_administrator import keep_one_administrator
 from services.identity.service.mails import SecretMails
 
@@ -92,7 +92,7 @@ class Administration:
         """Lift an administrator's lock as well as a failure lock."""
         async with self._database.transaction() as tx:
             # Counters are locked before accounts; without the right to do so it is undone.
-            was_locked = await attempts.unlock(tx, user_id, now=self._clock.now())
+            was_locked = await counters.unlock(tx, user_id, now=self._clock.now())
             user = await self._visible(tx, principal, user_id)
             if not (user.is_locked or was_locked):
                 return user
@@ -162,7 +162,7 @@ class Administration:
         """Delete the account and everything of it. Raises LastAdministrator."""
         async with self._database.transaction() as tx:
             await keep_one_administrator(tx, user_id)
-            await attempts.forget(tx, user_id, now=self._clock.now())
+            await counters.forget(tx, user_id, now=self._clock.now())
             user = await self._administered(tx, principal, user_id)
             await users.delete(tx, user_id)
             fact = UserDeleted(user_id=user_id)

@@ -3,7 +3,6 @@
 Every way to present a password (login, change, deletion) begins and ends here.
 """
 
-from dataclasses import dataclass
 from uuid import UUID
 
 from chassis.caller import Caller
@@ -11,14 +10,10 @@ from chassis.clock import Clock
 from chassis.database import Database, Transaction
 from chassis.errors import Problem
 from chassis.ids import uuid7
-from chassis.outbox import Outbox
-from contracts.identity import LoginFailed, UserLocked
 from services.identity.devices import Device, DeviceTokens
 from services.identity.domain.accounts import User
-from services.identity.domain.history import FailedAttempt, LoginRecord
 from services.identity.domain.lockout import (
     MAX_CONSECUTIVE_FAILURES,
-    Counter,
     Limits,
     source_of,
     whole_seconds,
@@ -26,23 +21,8 @@ from services.identity.domain.lockout import (
 from services.identity.domain.names import MAX_EMAIL_LENGTH, fold_login_name
 from services.identity.errors import AccountGone, AccountLocked, TooManyAttempts
 from services.identity.name_keys import NameKeys
-from services.identity.repository import attempts, history, users
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """One password being verified: for whom, counted where.
-
-    `user` is None for a name nobody has; `device` is a known device of the account.
-    """
-
-    id: UUID
-    key: str
-    user: User | None
-    name_hash: str | None
-    device: Device | None
-    source: str | None
-    caller: Caller
+from services.identity.repository import counters, sources, users
+from services.identity.service.failures import Attempt, Failures
 
 
 class Attempts:
@@ -51,16 +31,16 @@ class Attempts:
     def __init__(
         self,
         database: Database,
-        outbox: Outbox,
         clock: Clock,
         *,
+        failures: Failures,
         limits: Limits,
         names: NameKeys,
         devices: DeviceTokens,
     ) -> None:
         self._database = database
-        self._outbox = outbox
         self._clock = clock
+        self._failures = failures
         self._limits = limits
         self._names = names
         self._devices = devices
@@ -103,65 +83,31 @@ class Attempts:
 
     async def release_in(self, tx: Transaction, attempt: Attempt) -> None:
         """Give the slot back within *tx*: the password was right, but leads nowhere."""
-        await attempts.release(tx, attempt.key, attempt.id)
+        await counters.release(tx, attempt.key, attempt.id)
         if attempt.source is not None:
-            await attempts.release_source(tx, attempt.source, attempt.id)
+            await sources.release(tx, attempt.source, attempt.id)
 
     async def succeed(self, tx: Transaction, attempt: Attempt) -> None:
         """Give the slot back within *tx* and forget the failures before it."""
         now = self._clock.now()
-        await attempts.succeed(tx, attempt.key, attempt.id, now=now)
+        await counters.succeed(tx, attempt.key, attempt.id, now=now)
         if attempt.device is not None:
-            await attempts.clear_consecutive(tx, f"user:{attempt.device.user_id}")
+            await counters.clear_consecutive(tx, f"user:{attempt.device.user_id}")
         if attempt.source is not None:
-            await attempts.release_source(tx, attempt.source, attempt.id)
+            await sources.release(tx, attempt.source, attempt.id)
 
     async def fail(self, attempt: Attempt) -> None:
         """Count the wrong password; lock the account when it was the last one allowed."""
         now = self._clock.now()
         async with self._database.transaction() as tx:
-            settled = await attempts.fail(tx, attempt.key, attempt.id, now=now, limits=self._limits)
+            settled = await counters.fail(tx, attempt.key, attempt.id, now=now, limits=self._limits)
             await self._count_besides(tx, attempt)
             is_known = attempt.user is not None and await users.hold(tx, attempt.user.id)
             if is_known and settled is not None and attempt.device is None:
                 exhausted = settled.counter.consecutive == MAX_CONSECUTIVE_FAILURES
                 if settled.just_locked or exhausted:
-                    await self._announce_lock(tx, attempt, settled.counter)
-            await self.record_failure(tx, attempt, "invalid_credentials", is_known=is_known)
-
-    async def record_failure(
-        self, tx: Transaction, attempt: Attempt, reason: str, *, is_known: bool = True
-    ) -> None:
-        """Write a refused attempt down, for its owner, for administrators, and as an event.
-
-        Of a name nobody has only the keyed hash is told (D16).
-        """
-        now, caller = self._clock.now(), attempt.caller
-        user_id = attempt.user.id if attempt.user is not None and is_known else None
-        name_hash = attempt.name_hash if user_id is None else None
-        where = {"ip": caller.client_address, "user_agent": caller.user_agent}
-        await history.add_failure(
-            tx,
-            FailedAttempt(
-                id=attempt.id,
-                user_id=user_id,
-                name_hash=name_hash,
-                attempted_at=now,
-                reason=reason,
-                **where,
-            ),
-        )
-        if user_id is not None:
-            record = LoginRecord(
-                id=attempt.id, user_id=user_id, occurred_at=now, outcome=reason, **where
-            )
-            await history.add_login(tx, record)
-        await self._outbox.emit(
-            tx,
-            LoginFailed(user_id=user_id, name_hash=name_hash, reason=reason),
-            subject=str(user_id) if user_id is not None else f"name:{name_hash}",
-            caller=caller,
-        )
+                    await self._failures.announce_lock(tx, attempt, settled.counter)
+            await self._failures.record(tx, attempt, "invalid_credentials", is_known=is_known)
 
     def _attempt(
         self, user: User | None, name_hash: str | None, device: Device | None, caller: Caller
@@ -190,7 +136,7 @@ class Attempts:
         """Take a slot of the name and one of the source; return the refusal to commit with."""
         now = self._clock.now()
         user_id = attempt.user.id if attempt.user is not None else None
-        reserved = await attempts.reserve(
+        reserved = await counters.reserve(
             tx, attempt.key, attempt.id, user_id=user_id, now=now, limits=self._limits
         )
         await self._reserve_source(tx, attempt)
@@ -203,36 +149,34 @@ class Attempts:
         if attempt.source is None:
             return
         now = self._clock.now()
-        if not await attempts.reserve_source(
-            tx, attempt.source, attempt.id, now=now, limits=self._limits
-        ):
-            wait = await attempts.source_wait(tx, attempt.source, now=now, limits=self._limits)
+        if not await sources.reserve(tx, attempt.source, attempt.id, now=now, limits=self._limits):
+            wait = await sources.wait_for(tx, attempt.source, now=now, limits=self._limits)
             raise TooManyAttempts(retry_after=whole_seconds(wait))
 
     async def _is_exhausted(self, tx: Transaction, attempt: Attempt) -> bool:
         """Say whether a known device meets an account that only a reset opens."""
         if attempt.device is None:
             return False
-        counter = await attempts.find_counter(tx, f"user:{attempt.device.user_id}")
+        counter = await counters.find_counter(tx, f"user:{attempt.device.user_id}")
         return counter is not None and counter.is_exhausted
 
     async def _refuse(self, tx: Transaction, attempt: Attempt) -> Problem:
         now = self._clock.now()
-        await attempts.release(tx, attempt.key, attempt.id)
-        settled = await attempts.sweep(tx, attempt.key, now=now, limits=self._limits)
+        await counters.release(tx, attempt.key, attempt.id)
+        settled = await counters.sweep(tx, attempt.key, now=now, limits=self._limits)
         wait = settled.counter.locked_for(now, self._limits) if settled else None
         if await self._is_exhausted(tx, attempt):
             wait = self._limits.lockout
         if wait is None:
             if attempt.source is not None:
-                await attempts.release_source(tx, attempt.source, attempt.id)
+                await sources.release(tx, attempt.source, attempt.id)
             return TooManyAttempts(retry_after=1)
         if attempt.source is not None:
-            await attempts.fail_source(tx, attempt.source, attempt.id, now=now)
+            await sources.fail(tx, attempt.source, attempt.id, now=now)
         is_known = attempt.user is not None and await users.hold(tx, attempt.user.id)
         if is_known and settled and settled.just_locked and attempt.device is None:
-            await self._announce_lock(tx, attempt, settled.counter)
-        await self.record_failure(tx, attempt, AccountLocked.code, is_known=is_known)
+            await self._failures.announce_lock(tx, attempt, settled.counter)
+        await self._failures.record(tx, attempt, AccountLocked.code, is_known=is_known)
         return AccountLocked(retry_after=whole_seconds(wait))
 
     async def _count_besides(self, tx: Transaction, attempt: Attempt) -> None:
@@ -240,22 +184,6 @@ class Attempts:
         now = self._clock.now()
         if attempt.device is not None:
             owner = attempt.device.user_id
-            await attempts.count_consecutive(tx, f"user:{owner}", user_id=owner, now=now)
+            await counters.count_consecutive(tx, f"user:{owner}", user_id=owner, now=now)
         if attempt.source is not None:
-            await attempts.fail_source(tx, attempt.source, attempt.id, now=now)
-
-    async def _announce_lock(self, tx: Transaction, attempt: Attempt, counter: Counter) -> None:
-        """Tell others that the account is locked; `locked_until` None means until a reset."""
-        if attempt.user is None:
-            return
-        user = await users.update(tx, attempt.user.id, locked_until=counter.locked_until)
-        if user is None:
-            return
-        until = None if counter.is_exhausted else counter.locked_until
-        await self._outbox.emit(
-            tx,
-            UserLocked(user_id=user.id, cause="failures", locked_until=until),
-            subject=str(user.id),
-            caller=attempt.caller,
-            subjectversion=user.version,
-        )
+            await sources.fail(tx, attempt.source, attempt.id, now=now)

@@ -25,7 +25,8 @@ from services.identity.errors import (
 )
 from services.identity.hashing import Hashing, Priority, Verdict
 from services.identity.repository import history, users
-from services.identity.service.attempts import Attempt, Attempts
+from services.identity.service.attempts import Attempts
+from services.identity.service.failures import Attempt, Failures
 from services.identity.service.mails import SecretMails
 
 _TURNED_AWAY: dict[Standing, type[Problem]] = {
@@ -47,6 +48,7 @@ class Authentication:
         clock: Clock,
         *,
         attempts: Attempts,
+        failures: Failures,
         hashing: Hashing,
         devices: DeviceTokens,
         mails: SecretMails,
@@ -55,6 +57,7 @@ class Authentication:
         self._outbox = outbox
         self._clock = clock
         self._attempts = attempts
+        self._failures = failures
         self._hashing = hashing
         self._devices = devices
         self._mails = mails
@@ -115,7 +118,7 @@ class Authentication:
                 token = await self._mails.hand_out_reset(tx, user)
                 extensions["reset_token"] = token.secret
                 extensions["reset_expires_in"] = int(CHANGE_LIFE.total_seconds())
-            await self._attempts.record_failure(tx, attempt, str(found))
+            await self._failures.record(tx, attempt, str(found))
         raise _TURNED_AWAY[found](extensions=extensions)
 
     async def _welcome(

@@ -6,7 +6,8 @@ from chassis.caller import Caller
 from services.identity.domain.accounts import User
 from services.identity.errors import AccountGone, HashingOverloaded, InvalidCredentials
 from services.identity.hashing import Hashing
-from services.identity.service.attempts import Attempt, Attempts
+from services.identity.service.attempts import Attempts
+from services.identity.service.failures import Attempt
 
 
 class Confirmation:

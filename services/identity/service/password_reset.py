@@ -11,7 +11,7 @@ from services.identity.domain.one_time_tokens import digest_of
 from services.identity.errors import TokenInvalid
 from services.identity.hashing import Priority
 from services.identity.passwords import Person
-from services.identity.repository import attempts, one_time_tokens, users
+from services.identity.repository import counters, one_time_tokens, users
 from services.identity.service.choosing import PasswordChoice
 
 
@@ -38,7 +38,7 @@ class PasswordReset:
         self._choice.check(new_password, person, pointer="/new_password")
         password_hash = await self._choice.hash(new_password, Priority.RESET)
         async with self._database.transaction() as tx:
-            was_locked = await attempts.forget(tx, user.id, now=self._clock.now())
+            was_locked = await counters.forget(tx, user.id, now=self._clock.now())
             before = await users.find_for_update(tx, user.id)
             spent = await one_time_tokens.consume_reset(tx, digest, now=self._clock.now())
             after = await users.set_password(tx, user.id, password_hash)

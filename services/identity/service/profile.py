@@ -13,7 +13,7 @@ from services.identity.domain.history import LoginRecord
 from services.identity.domain.names import Username
 from services.identity.domain.paging import Page
 from services.identity.errors import AccountGone, AlreadyTaken
-from services.identity.repository import attempts, history, users
+from services.identity.repository import counters, history, users
 from services.identity.service.confirmation import Confirmation
 from services.identity.service.last_administrator import keep_one_administrator
 
@@ -67,7 +67,7 @@ class Profile:
         async with self._database.transaction() as tx:
             await keep_one_administrator(tx, user.id)
             await self._confirmation.attempts.succeed(tx, attempt)
-            await attempts.forget(tx, user.id, now=self._clock.now())
+            await counters.forget(tx, user.id, now=self._clock.now())
             deleted = await users.delete(tx, user.id)
             if deleted is None:
                 raise AccountGone

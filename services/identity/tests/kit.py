@@ -110,7 +110,9 @@ class World:
         assertion = self._signers[issuer].sign(
             method, target, request_id="test-request", principal=principal, client_address=address
         )
-        raw = content if content is not None else None if body is None else json.dumps(body).encode()
+        raw = (
+            content if content is not None else None if body is None else json.dumps(body).encode()
+        )
         return await self._client.request(
             method,
             target,
@@ -143,9 +145,7 @@ class World:
             "device_token": device_token,
             "deadline_seconds": deadline_seconds,
         }
-        return await self.post(
-            "/internal/v1/authenticate", body, issuer="token", address=address
-        )
+        return await self.post("/internal/v1/authenticate", body, issuer="token", address=address)
 
     async def register(self, username: str = "ada", *, verified: bool = True) -> Somebody:
         """Make an account."""

@@ -289,7 +289,7 @@ class World:
         return [row.body for row in rows]
 
 
-def settings(database: FreshDatabase, identity_url: str, **overrides: Any) -> TokenSettings:
+def settings(database: FreshDatabase, **overrides: Any) -> TokenSettings:
     """Return the settings of a service under test."""
     values: dict[str, Any] = {
         "port": 0,
@@ -298,7 +298,6 @@ def settings(database: FreshDatabase, identity_url: str, **overrides: Any) -> To
         "database_pool_min": 5,
         "database_pool_max": 10,
         "issuer": ISSUER,
-        "identity_url": identity_url,
         "assertion_secrets_from_gateway": b64encode(GATEWAY_SECRET),
         "assertion_secrets_from_identity": b64encode(IDENTITY_SECRET),
         "assertion_secrets_to_identity": b64encode(TO_IDENTITY_SECRET),
@@ -332,13 +331,14 @@ async def serve(app: Any) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def run_world(
-    database: FreshDatabase, clock: FixedClock, **overrides: Any
+    database: FreshDatabase, clock: FixedClock, *, open_bus: bool = True, **overrides: Any
 ) -> AsyncIterator[World]:
     """Run a token service with everything it needs."""
     identity = IdentityStandIn(clock)
     async with serve(identity.app) as url:
         bus = InProcessBus()
-        deployable = build(settings(database, url, **overrides), bus=bus, clock=clock)
+        given = settings(database, **{"identity_url": url, **overrides})
+        deployable = build(given, bus=bus, clock=clock)
         world = World(
             deployable=deployable,
             identity=identity,
@@ -347,7 +347,8 @@ async def run_world(
             clock=clock,
         )
         async with deployable.lifespan():
-            bus.open()
+            if open_bus:
+                bus.open()
             deployable.health.started = True
             yield world
         await world.close()

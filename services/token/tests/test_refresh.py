@@ -332,7 +332,7 @@ class TestAgainstLogout:
             assert (await world.client.refresh(newest)).status_code == 401
             assert tokens["session_id"] in await world.denied_sids()
 
-    async def test_an_unreachable_database_is_told(self, world: World) -> None:
+    async def test_a_database_that_does_not_answer_is_told(self, world: World) -> None:
         """503 with Retry-After, and nothing happened."""
         world.identity.register()
         tokens = await world.client.login()
@@ -342,4 +342,5 @@ class TestAgainstLogout:
             answer = await world.client.refresh(tokens["refresh_token"])
 
         assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+        assert answer.headers["retry-after"] == "1"
         assert (await world.client.refresh(tokens["refresh_token"])).status_code == 200

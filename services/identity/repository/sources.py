@@ -1,0 +1,83 @@
+"""The failures of one source within the last minutes: a window that slides (D6)."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from chassis.database import Transaction
+from services.identity.domain.lockout import RESERVATION_LIFE, Limits, first_id_at, moment_of
+
+# A source that nobody failed from may verify this many times its limit at once: many people log
+# in from behind one address, and a success takes its reservation back.
+_BURST = 4
+
+_RESERVE_SOURCE = sa.text("""
+INSERT INTO login_sources AS s (source, pending, touched_at)
+VALUES (:source, ARRAY[CAST(:id AS uuid)], :now)
+ON CONFLICT (source) DO UPDATE SET
+    failures = ARRAY(
+        SELECT f FROM unnest(s.failures || ARRAY(
+            SELECT p FROM unnest(s.pending) AS p WHERE p < :stale)) AS f WHERE f >= :window),
+    pending = array_append(
+        ARRAY(SELECT p FROM unnest(s.pending) AS p WHERE p >= :stale), CAST(:id AS uuid)),
+    touched_at = :now
+WHERE (
+    SELECT CASE WHEN count(*) = 0 THEN cardinality(s.pending) < :burst
+        ELSE count(*) + cardinality(s.pending) < :max_per_source END
+    FROM unnest(s.failures) AS f WHERE f >= :window)
+RETURNING source
+""")
+
+_FAIL_SOURCE = sa.text("""
+UPDATE login_sources SET
+    failures = array_append(array_remove(failures, CAST(:id AS uuid)), CAST(:id AS uuid)),
+    pending = array_remove(pending, CAST(:id AS uuid)),
+    touched_at = :now
+WHERE source = :source
+""")
+
+_RELEASE_SOURCE = sa.text("""
+UPDATE login_sources SET
+    failures = array_remove(failures, CAST(:id AS uuid)),
+    pending = array_remove(pending, CAST(:id AS uuid))
+WHERE source = :source
+""")
+
+_SOURCE_FAILURES = sa.text("SELECT failures FROM login_sources WHERE source = :source")
+
+
+async def reserve(
+    tx: Transaction, source: str, attempt: UUID, *, now: datetime, limits: Limits
+) -> bool:
+    """Take a slot of the source; False when it failed too often within the window."""
+    parameters = {
+        "source": source,
+        "id": attempt,
+        "now": now,
+        "stale": first_id_at(now - RESERVATION_LIFE),
+        "window": first_id_at(now - limits.source_window),
+        "burst": limits.max_per_source * _BURST,
+        "max_per_source": limits.max_per_source,
+    }
+    return await tx.scalar(_RESERVE_SOURCE, parameters) is not None
+
+
+async def fail(tx: Transaction, source: str, attempt: UUID, *, now: datetime) -> None:
+    """Turn the source's reservation into a failure."""
+    await tx.execute(_FAIL_SOURCE, {"source": source, "id": attempt, "now": now})
+
+
+async def release(tx: Transaction, source: str, attempt: UUID) -> None:
+    """Give the source's slot back."""
+    await tx.execute(_RELEASE_SOURCE, {"source": source, "id": attempt})
+
+
+async def wait_for(tx: Transaction, source: str, *, now: datetime, limits: Limits) -> timedelta:
+    """Return how long until the source has a slot again."""
+    failures = await tx.scalar(_SOURCE_FAILURES, {"source": source}) or []
+    live = sorted(f for f in failures if f >= first_id_at(now - limits.source_window))
+    if len(live) < limits.max_per_source:
+        return timedelta(seconds=1)
+    freed_by = live[len(live) - limits.max_per_source]
+    return moment_of(freed_by) + limits.source_window - now
