@@ -67,7 +67,11 @@ class Answer:
     status: int
     headers: Any
     body: bytes
-    document: Any
+
+    @property
+    def document(self) -> Any:
+        """Return the body's JSON."""
+        return json.loads(self.body)
 
 
 @dataclass
@@ -92,10 +96,7 @@ class World:
         """Send one request and read its answer."""
         url = URL(f"http://{self.host}:{self.port}{target}", encoded=True)
         async with self.client.request(method, url, allow_redirects=False, **options) as response:
-            body = await response.read()
-            problem = "json" in response.headers.get("content-type", "") and body
-            document = json.loads(body) if problem else None
-            return Answer(response.status, response.headers, body, document)
+            return Answer(response.status, response.headers, await response.read())
 
     async def raw(self, data: bytes) -> bytes:
         """Send bytes and return all that comes until the gateway closes."""

@@ -83,7 +83,7 @@ class World:
     def __init__(self, deployable: Deployable, database: Database, clock: Clock) -> None:
         self.database = database
         self.clock = clock
-        transport = httpx.ASGITransport(app=deployable.http)  # type: ignore[arg-type]  # httpx spells the ASGI types its own way
+        transport = httpx.ASGITransport(app=deployable.http)
         self._client = httpx.AsyncClient(transport=transport, base_url="http://identity")
         self._signers = {
             issuer: AssertionSigner(

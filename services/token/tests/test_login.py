@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import timedelta
 
 import jwt
 import pytest
@@ -245,7 +246,10 @@ class TestSessionLimit:
         database = await make_database("token", MIGRATIONS)
         async with run_world(database, clock, max_sessions_per_user=limit) as world:
             world.identity.register()
-            answers = [await world.client.login() for _ in range(4)]
+            answers = []
+            for _ in range(4):
+                clock.advance(timedelta(seconds=1))
+                answers.append(await world.client.login())
 
             refreshed = [await world.client.refresh(a["refresh_token"]) for a in answers]
 
