@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -33,6 +33,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 _USER_AGENT_CHARACTERS = 512
 _CLIENT_ERROR = 400
+_POLLED = ("/internal/v1/revocations", "/.well-known/")
 log = get_logger("chassis.access")
 
 
@@ -94,7 +95,7 @@ class RequestMiddleware:
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = int(message["status"])
                 _complete(MutableHeaders(scope=message), state)
             await send(message)
 
@@ -130,8 +131,7 @@ class RequestMiddleware:
         self._metrics.seconds.labels(route).observe(seconds)
         if state.problem_code:
             self._metrics.problems.labels(state.problem_code).inc()
-        level = log.info if status < _CLIENT_ERROR else log.warning
-        level(
+        _level(route, status)(
             "request.answered",
             method=scope["method"],
             route=route,
@@ -183,6 +183,13 @@ class AssertionMiddleware:
             if path.startswith(prefix):
                 return issuers
         return frozenset() if path.startswith("/internal/") else frozenset({"gateway"})
+
+
+def _level(route: str, status: int) -> Callable[..., None]:
+    """Choose the level of an access line: what peers poll every moment is for debugging."""
+    if status >= _CLIENT_ERROR:
+        return log.warning
+    return log.debug if route.startswith(_POLLED) else log.info
 
 
 def target_of(scope: Scope) -> str:

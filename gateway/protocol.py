@@ -8,6 +8,7 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
+from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from chassis.errors import BadRequest, Problem, RequestTimeout
@@ -102,6 +103,12 @@ class GatewayProtocol(HttpToolsProtocol):
             return
         cycle = self.cycle
         answering = cycle is not None and not cycle.response_complete
+        if answering and self.pipeline and cycle.more_body:
+            # Others are to be answered before it: the refusal takes its place in the queue.
+            refusal: Any = _response(self._refusal or BadRequest())
+            self.pipeline[0] = (cycle, refusal)
+            self._refused = True
+            return
         if answering and not cycle.more_body:
             cycle.keep_alive = False
             self.transport.pause_reading()
@@ -112,7 +119,7 @@ class GatewayProtocol(HttpToolsProtocol):
         if answering and cycle.response_started:
             self.transport.close()
             return
-        self.transport.write(_answer(self._refusal or BadRequest()))
+        self.transport.write(_bytes(_response(self._refusal or BadRequest())))
         self._linger()
 
     def _linger(self) -> None:
@@ -146,8 +153,8 @@ class GatewayProtocol(HttpToolsProtocol):
         self.send_400_response("")
 
 
-def _answer(problem: Problem) -> bytes:
-    """Return *problem* as bytes for a connection that ends with it."""
+def _response(problem: Problem) -> Response:
+    """Return *problem* as the last answer of a connection."""
     request_id = uuid4().hex
     response = problem_response(problem, request_id=request_id)
     log.warning("request.unreadable", reason=problem.code, request_id=request_id)
@@ -155,6 +162,11 @@ def _answer(problem: Problem) -> bytes:
         response.headers.setdefault(name, value)
     response.headers["X-Request-Id"] = request_id
     response.headers["Connection"] = "close"
+    return response
+
+
+def _bytes(response: Response) -> bytes:
+    """Return *response* as it stands on the wire."""
     lines = [name + b": " + value + b"\r\n" for name, value in response.raw_headers]
     head = STATUS_LINE[response.status_code] + b"".join(lines) + b"\r\n"
     return head + bytes(response.body)

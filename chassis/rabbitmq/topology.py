@@ -20,8 +20,16 @@ DEAD_LETTERS = "auth.dead-letters"
 _DELIVERY_LIMIT = 20
 _EPHEMERAL_LENGTH = 10_000
 
-_QUORUM: FieldTable = {"x-queue-type": "quorum"}
-_DURABLE: FieldTable = _QUORUM | {
+_LEFTOVER_LENGTH = 100_000
+
+# What nobody wants and nobody could take is kept up to a bound, the newest of it.
+_LEFTOVERS: FieldTable = {
+    "x-queue-type": "quorum",
+    "x-max-length": _LEFTOVER_LENGTH,
+    "x-overflow": "drop-head",
+}
+_DURABLE: FieldTable = {
+    "x-queue-type": "quorum",
     "x-delivery-limit": _DELIVERY_LIMIT,
     "x-dead-letter-exchange": DEAD_LETTERS,
     # At least once: the dead letter is confirmed before it leaves the queue.
@@ -38,7 +46,7 @@ async def declare_exchanges(channel: AbstractChannel) -> None:
     """
     for name, kind in ((UNROUTED, ExchangeType.FANOUT), (DEAD_LETTERS, ExchangeType.TOPIC)):
         await channel.declare_exchange(name, kind, durable=True)
-        queue = await channel.declare_queue(name, durable=True, arguments=_QUORUM)
+        queue = await channel.declare_queue(name, durable=True, arguments=_LEFTOVERS)
         await queue.bind(name, "#")
     await channel.declare_exchange(
         EVENTS_EXCHANGE,

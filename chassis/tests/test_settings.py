@@ -67,5 +67,5 @@ def test_an_unreadable_file_is_a_complaint(
 
 def test_secrets_do_not_print() -> None:
     """A settings object can be logged by accident without harm."""
-    settings = Example(port=1, keys=KEY)  # type: ignore[arg-type] # parsed from its wire form
+    settings = Example(port=1, keys=KEY)
     assert "kkkk" not in repr(settings)

@@ -89,9 +89,7 @@ def _for_upstream(name: str, value: bytes, request: Inbound) -> bytes | None:
     if name in _OURS or _IDENTITY.fullmatch(name.replace("_", "-")):
         return None
     if name == "authorization":
-        # Our own services believe the assertion and nothing else.
-        forwarded = request.route.forward_token and not request.upstream.service
-        return value if forwarded else None
+        return value if request.route.forward_token else None
     if name == "cookie":
         return None if request.upstream.service else _foreign_cookies(value)
     return value

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -30,7 +31,10 @@ class TestFailover:
 
     async def test_counts_in_redis_for_all_gateways(self, tmp_path: Path, redis_url: str) -> None:
         """Two gateways share one allowance."""
-        settings = {"redis_url": SecretStr(redis_url), "rate_limit_login": "4/minute"}
+        settings: dict[str, Any] = {
+            "redis_url": SecretStr(redis_url),
+            "rate_limit_login": "4/minute",
+        }
         async with (
             start_world(tmp_path, **settings) as one,
             start_world(tmp_path, **settings) as two,
@@ -40,7 +44,7 @@ class TestFailover:
 
     async def test_no_caller_sees_redis_go(self, tmp_path: Path, mortal_redis: RedisServer) -> None:
         """Killed in the middle: no error, and the limit, divided by the replicas, still holds."""
-        settings = {
+        settings: dict[str, Any] = {
             "redis_url": SecretStr(mortal_redis.url),
             "rate_limit_login": "6/minute",
             "gateway_replicas": 2,
@@ -58,7 +62,10 @@ class TestFailover:
         self, tmp_path: Path, mortal_redis: RedisServer
     ) -> None:
         """A probe finds it, no request has to."""
-        settings = {"redis_url": SecretStr(mortal_redis.url), "rate_limit_login": "3/minute"}
+        settings: dict[str, Any] = {
+            "redis_url": SecretStr(mortal_redis.url),
+            "rate_limit_login": "3/minute",
+        }
         async with start_world(tmp_path, **settings) as world:
             mortal_redis.kill()
             await world.ask("POST", LOGIN)
@@ -71,7 +78,10 @@ class TestFailover:
 
     async def test_a_gateway_starts_without_its_redis(self, tmp_path: Path) -> None:
         """It counts in memory until Redis comes."""
-        settings = {"redis_url": SecretStr("redis://127.0.0.1:1/0"), "rate_limit_login": "1/minute"}
+        settings: dict[str, Any] = {
+            "redis_url": SecretStr("redis://127.0.0.1:1/0"),
+            "rate_limit_login": "1/minute",
+        }
         async with start_world(tmp_path, **settings) as world:
             answers = [await world.ask("POST", LOGIN) for _ in range(2)]
         assert [answer.status for answer in answers] == [200, 429]

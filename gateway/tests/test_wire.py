@@ -134,7 +134,7 @@ class TestPipelining:
     async def test_is_answered_in_order(self, world: World) -> None:
         """One answer after the other."""
         one = b"GET /open/1 HTTP/1.1\r\nHost: a\r\n\r\n"
-        answer = await world.raw(one + one.replace(b"/1", b"/2") + OK)
+        answer = await world.raw(one + one.replace(b"/open/1", b"/open/2") + OK)
         assert answer.count(b"HTTP/1.1 200") == 3
         assert [seen.target for seen in world.shop.seen] == ["/open/1", "/open/2", "/open/ok"]
 
@@ -143,6 +143,15 @@ class TestPipelining:
         answer = await world.raw(b"GET /open/1 HTTP/1.1\r\nHost: a\r\n\r\n\x00garbage\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 200")
         assert answer.count(b"HTTP/1.1 ") == 1
+
+    async def test_a_broken_body_is_refused_in_its_turn(self, world: World) -> None:
+        """The answers keep the order of the requests."""
+        one = b"GET /open/1 HTTP/1.1\r\nHost: a\r\n\r\n"
+        answer = await world.raw(one + CORPUS["bad chunk size"] + OK)
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert answer.count(b"HTTP/1.1 ") == 2
+        assert b"HTTP/1.1 400" in answer
+        assert [seen.target for seen in world.shop.seen] == ["/open/1"]
 
     async def test_does_not_hide_a_request_in_a_body(self, world: World) -> None:
         """What was declared as a body is a body, also when nobody reads it."""
@@ -185,8 +194,12 @@ class TestUnreadBodies:
         writer.write(b"POST /shop/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n")
         answer = await reader.readuntil(b"\r\n\r\n")
         with pytest.raises(ConnectionError):
-            for _ in range(1000):
-                writer.write(b"x" * 65536)
-                await writer.drain()
+            await _upload_without_end(writer)
         writer.close()
         assert answer.startswith(b"HTTP/1.1 401")
+
+
+async def _upload_without_end(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"x" * 65536)
+        await writer.drain()

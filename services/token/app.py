@@ -18,7 +18,6 @@ from chassis.jwt import AccessTokenVerifier
 from chassis.logs import get_logger
 from chassis.metrics import Metrics
 from chassis.outbox import Outbox
-from chassis.rabbitmq import open_bus
 from chassis.relay import Relay
 from chassis.settings import refused
 from services.token import models
@@ -55,65 +54,65 @@ def build(
 
     Exits 78 when there is neither.
     """
-    parts = _Parts(settings, bus or open_bus(settings, name="token"), clock or SystemClock())
-    health = Health()
-    health.add_check("database", parts.database.ping)
-    health.add_check("signing_key", parts.has_signing_key)
-    return Deployable(
-        name="token",
-        settings=settings,
-        http=service_app(
-            routes=routes(parts.endpoints()),
-            metrics=parts.metrics,
-            verifier=AssertionVerifier(
-                audience="token",
-                secrets={
-                    "gateway": settings.assertion_secrets_from_gateway,
-                    "identity": settings.assertion_secrets_from_identity,
-                },
-                clock=parts.clock,
-            ),
-            internal=_INTERNAL,
-        ),
-        lifespan=lambda: parts.running(owns_bus=bus is None),
-        health=health,
-        metrics=parts.metrics,
-    )
+    parts = Parts(settings, bus or _rabbitmq(settings), clock or SystemClock())
+    return parts.deployable(owns_bus=bus is None)
 
 
-class _Parts:
+class Parts:
     """Everything the service is made of, and the order in which it comes up."""
 
     def __init__(self, settings: TokenSettings, bus: EventBus, clock: Clock) -> None:
-        self.clock = clock
-        self.metrics = Metrics()
-        self.database = Database(
+        self._settings = settings
+        self._bus = bus
+        self._clock = clock
+        self._metrics = Metrics()
+        self._database = Database(
             settings.database_url.get_secret_value(),
             pool_min=settings.database_pool_min,
             pool_max=settings.database_pool_max,
         )
-        self._settings = settings
-        self._bus = bus
         self._outbox = Outbox("token", models.outbox, clock)
         self._ring = KeyRing(settings.signing_key_encryption_keys)
         self._endings = Endings(self._outbox, settings.access_token_ttl)
-        self._identity_http = InternalClient(
-            settings.identity_url,
-            AssertionSigner(
-                issuer="token",
-                audience="identity",
-                secrets=settings.assertion_secrets_to_identity,
-                clock=clock,
-            ),
-        )
-        self._rotation = self._key_rotation()
+        self._identity_http = self._identity_peer()
         self._consumer = Consumer(
             QUEUE,
             subscriptions(self._subject_changes()),
-            self.database,
+            self._database,
             models.inbox,
             clock,
-            registry=self.metrics.registry,
+            registry=self._metrics.registry,
+        )
+        self.rotation = self._key_rotation()
+        self.housekeeping = Housekeeping(
+            database=self._database, endings=self._endings, clock=clock
+        )
+
+    def deployable(self, *, owns_bus: bool) -> Deployable:
+        """Return the service, ready to be served."""
+        health = Health()
+        health.add_check("database", self._database.ping)
+        health.add_check("signing_key", self.has_signing_key)
+        settings = self._settings
+        return Deployable(
+            name="token",
+            settings=settings,
+            http=service_app(
+                routes=routes(self.endpoints()),
+                metrics=self._metrics,
+                verifier=AssertionVerifier(
+                    audience="token",
+                    secrets={
+                        "gateway": settings.assertion_secrets_from_gateway,
+                        "identity": settings.assertion_secrets_from_identity,
+                    },
+                    clock=self._clock,
+                ),
+                internal=_INTERNAL,
+            ),
+            lifespan=lambda: self.running(owns_bus=owns_bus),
+            health=health,
+            metrics=self._metrics,
         )
 
     async def has_signing_key(self) -> None:
@@ -136,15 +135,15 @@ class _Parts:
             login_=self._login(identity, issuing),
             refresh_=self._refresh(identity, issuing),
             sessions_=Sessions(
-                database=self.database,
+                database=self._database,
                 endings=self._endings,
-                clock=self.clock,
+                clock=self._clock,
                 verifier=AccessTokenVerifier(
-                    issuer=settings.issuer, audience=settings.audience, clock=self.clock
+                    issuer=settings.issuer, audience=settings.audience, clock=self._clock
                 ),
                 keys=self._ring,
             ),
-            revocations_=Revocations(database=self.database, clock=self.clock),
+            revocations_=Revocations(database=self._database, clock=self._clock),
             consumer=self._consumer,
             keys=self._ring,
         )
@@ -152,27 +151,24 @@ class _Parts:
     @asynccontextmanager
     async def running(self, *, owns_bus: bool) -> AsyncIterator[None]:
         """Run everything that is not a request, from the first to the last of them."""
-        registry = self.metrics.registry
+        registry = self._metrics.registry
         try:
             await self._load_keys()
             async with self._identity_http, Background(registry=registry) as background:
-                Relay(self._outbox, self.database, self._bus, registry=registry).start(background)
+                Relay(self._outbox, self._database, self._bus, registry=registry).start(background)
                 await self._consumer.start(self._bus, background)
-                background.start("signing_keys", lambda: self._rotation.run(background))
-                house = Housekeeping(
-                    database=self.database, endings=self._endings, clock=self.clock
-                )
-                background.start("housekeeping", lambda: house.run(background))
+                background.start("signing_keys", lambda: self.rotation.run(background))
+                background.start("housekeeping", lambda: self.housekeeping.run(background))
                 yield
         finally:
             if owns_bus:
                 await self._bus.close()
-            await self.database.close()
+            await self._database.close()
 
     async def _load_keys(self) -> None:
         """Load or make the signing key; a database that is away is waited for in `running`."""
         try:
-            await self._rotation.rotate()
+            await self.rotation.rotate()
         except DatabaseUnavailable:
             log.warning("signing_keys.not_loaded", reason="database_unavailable")
         except SealBrokenError:
@@ -180,25 +176,34 @@ class _Parts:
                 ["SIGNING_KEY_ENCRYPTION_KEYS: none of them opens the stored signing key"]
             ) from None
 
+    def _identity_peer(self) -> InternalClient:
+        signer = AssertionSigner(
+            issuer="token",
+            audience="identity",
+            secrets=self._settings.assertion_secrets_to_identity,
+            clock=self._clock,
+        )
+        return InternalClient(self._settings.identity_url, signer)
+
     def _login(self, identity: IdentityClient, issuing: Issuing) -> Login:
         return Login(
             identity=identity,
-            database=self.database,
+            database=self._database,
             outbox=self._outbox,
             endings=self._endings,
             issuing=issuing,
-            clock=self.clock,
+            clock=self._clock,
             max_sessions=self._settings.max_sessions_per_user,
         )
 
     def _refresh(self, identity: IdentityClient, issuing: Issuing) -> Refresh:
         return Refresh(
-            database=self.database,
+            database=self._database,
             outbox=self._outbox,
             endings=self._endings,
             issuing=issuing,
-            subjects=SubjectCache(identity=identity, database=self.database, clock=self.clock),
-            clock=self.clock,
+            subjects=SubjectCache(identity=identity, database=self._database, clock=self._clock),
+            clock=self._clock,
             grace=timedelta(seconds=self._settings.refresh_grace_seconds),
         )
 
@@ -206,17 +211,17 @@ class _Parts:
         return SubjectChanges(
             outbox=self._outbox,
             endings=self._endings,
-            clock=self.clock,
+            clock=self._clock,
             access_ttl=self._settings.access_token_ttl,
         )
 
     def _key_rotation(self) -> KeyRotation:
         settings = self._settings
         return KeyRotation(
-            database=self.database,
+            database=self._database,
             outbox=self._outbox,
             ring=self._ring,
-            clock=self.clock,
+            clock=self._clock,
             policy=RotationPolicy(
                 algorithm=settings.signing_algorithm,
                 rotate_after=timedelta(days=settings.key_rotation_days),

@@ -122,7 +122,7 @@ class TestReset:
         """Same verdict as at registration, and another try."""
         ada = await world.register()
         token = await world.reset_token(ada.email)
-        answer = await world.post(RESET, {"token": token, "new_password": "Ada-12345"})
+        answer = await world.post(RESET, {"token": token, "new_password": "Gatehouse2026!"})
         assert codes_of(answer) == {("/new_password", "password_contains_personal")}
         assert await reset(world, token) == 200
 

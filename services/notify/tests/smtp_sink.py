@@ -47,13 +47,14 @@ def hang_up(server: SMTP) -> str:
 
 
 class SmtpSink:
-    """Takes every mail, unless `rcpt` or `data` hold other answers (used up in order)."""
+    """Takes every mail, unless `rcpt`, `data` or `quit` hold other answers (used up in order)."""
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, port: int | None = None) -> None:
         self.port = port or free_port()
         self.received: list[Received] = []
         self.rcpt: list[Answer] = []
         self.data: list[Answer] = []
+        self.quit: list[Answer] = []
         self._tls = tls
         self._controller: Controller | None = None
 
@@ -103,3 +104,9 @@ class SmtpSink:
             )
         )
         return answer
+
+    async def handle_QUIT(  # noqa: N802 - aiosmtpd's name
+        self, server: SMTP, _session: Session, _envelope: Envelope
+    ) -> str:
+        """Say goodbye, or answer as planned."""
+        return self.quit.pop(0)(server) if self.quit else "221 Bye"

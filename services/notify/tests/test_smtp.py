@@ -127,6 +127,14 @@ class TestRefusals:
         with pytest.raises(TemporaryFailure, match="smtp_data_lost"):
             await transport(sink).send(MAIL)
 
+    async def test_a_lost_farewell_is_no_failure(self, sink: SmtpSink) -> None:
+        """The server has the mail already: sending it again would double it."""
+        sink.quit.append(hang_up)
+
+        await transport(sink).send(MAIL)
+
+        assert [received.taken for received in sink.received] == [True]
+
     async def test_nobody_there_is_temporary(self, sink: SmtpSink) -> None:
         """The port answers nothing."""
         sink.stop()

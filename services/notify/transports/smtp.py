@@ -9,7 +9,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import aiosmtplib
 
@@ -59,19 +59,21 @@ class SmtpTransport:
         """
         client = self._client()
         try:
+            await self._deliver(client, mail)
+            # The server has the mail: whatever happens to the farewell changes nothing.
+            with contextlib.suppress(aiosmtplib.SMTPException, OSError):
+                await client.execute_command(b"QUIT", timeout=_QUIT_SECONDS)
+        finally:
+            _hang_up(client)
+
+    async def _deliver(self, client: aiosmtplib.SMTP, mail: Mail) -> None:
+        try:
             async with asyncio.timeout(self._timeout):
                 with _named("connect"):
                     await client.connect()
                 await _transfer(client, mail)
-                # The server has the mail: whatever happens to the farewell changes nothing.
-                with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
-                    await client.quit(timeout=_QUIT_SECONDS)
         except TimeoutError:
             raise TemporaryFailure("timeout") from None
-        finally:
-            client.close()
-            # The loop closes a connection one turn later; whoever stops right now waits for it.
-            await asyncio.sleep(0)
 
     def _client(self) -> aiosmtplib.SMTP:
         username, password = self._credentials or (None, None)
@@ -116,6 +118,13 @@ async def _transfer(client: aiosmtplib.SMTP, mail: Mail) -> None:
         await client.rcpt(mail.recipient)
     with _named("data", refusals_are_final=True):
         await client.data(content)
+
+
+def _hang_up(client: aiosmtplib.SMTP) -> None:
+    """Close the connection at once: one with TLS would linger until the server closes it too."""
+    if client.transport is not None:
+        cast("asyncio.WriteTransport", client.transport).abort()
+    client.close()
 
 
 @contextlib.contextmanager

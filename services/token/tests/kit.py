@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Generator, Mapping
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +29,9 @@ from chassis.jwt import AccessToken, AccessTokenVerifier, KeySet
 from chassis.middleware import target_of
 from chassis.testing import FixedClock, FreshDatabase
 from contracts.envelope import CloudEvent, EventData
-from services.token.app import build
+from services.token.app import Parts
+from services.token.keys import StoredKey
+from services.token.repository.signing_keys import list_keys
 from services.token.settings import TokenSettings
 
 MIGRATIONS = Path("services/token/migrations").resolve()
@@ -186,15 +188,19 @@ class World:
     def __init__(
         self,
         *,
+        parts: Parts,
         deployable: Deployable,
         identity: IdentityStandIn,
         database: Database,
+        owner_url: str,
         bus: InProcessBus,
         clock: FixedClock,
     ) -> None:
+        self.parts = parts
         self.deployable = deployable
         self.identity = identity
         self.database = database
+        self._owner_url = owner_url
         self.bus = bus
         self.clock = clock
         self.client = Client(self)
@@ -281,6 +287,26 @@ class World:
         async with self.database.transaction() as tx:
             return list((await tx.execute(sa.text(sql), parameters)).all())
 
+    async def as_owner(self, sql: str) -> None:
+        """Change the service's database in a way the service itself may not."""
+        owner = Database(self._owner_url, pool_min=1, pool_max=1)
+        async with owner.transaction() as tx:
+            await tx.execute(sa.text(sql))
+        await owner.close()
+
+    async def stored_keys(self) -> Sequence[StoredKey]:
+        """Return the signing keys as they lie in the database."""
+        async with self.database.transaction() as tx:
+            return await list_keys(tx)
+
+    async def rotate(self) -> None:
+        """Have the signing keys looked after now, as the background task does."""
+        await self.parts.rotation.rotate()
+
+    async def keep_house(self) -> None:
+        """Have house kept now, as the background task does."""
+        await self.parts.housekeeping.keep_house()
+
     async def events(self, type_: str) -> list[dict[str, Any]]:
         """Return the bodies of the events of one type, oldest first."""
         rows = await self.rows(
@@ -338,11 +364,14 @@ async def run_world(
     async with serve(identity.app) as url:
         bus = InProcessBus()
         given = settings(database, **{"identity_url": url, **overrides})
-        deployable = build(given, bus=bus, clock=clock)
+        parts = Parts(given, bus, clock)
+        deployable = parts.deployable(owns_bus=False)
         world = World(
+            parts=parts,
             deployable=deployable,
             identity=identity,
             database=Database(database.app_url, pool_min=1, pool_max=4),
+            owner_url=database.owner_url,
             bus=bus,
             clock=clock,
         )

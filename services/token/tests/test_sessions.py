@@ -1,5 +1,6 @@
 """Logout and the user's own list of sessions."""
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
@@ -126,7 +127,7 @@ class TestOwnSessions:
     """GET and DELETE /api/v1/sessions."""
 
     @pytest.fixture
-    async def world(self, make_database: MakeDatabase, clock: FixedClock) -> World:
+    async def world(self, make_database: MakeDatabase, clock: FixedClock) -> AsyncIterator[World]:
         """Give a service that allows any number of sessions."""
         database = await make_database("token", MIGRATIONS)
         async with run_world(database, clock, max_sessions_per_user=0) as running:
