@@ -9,7 +9,11 @@ from typing import Any
 from uuid import uuid4
 
 from starlette.responses import Response
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from chassis.errors import BadRequest, Problem, RequestTimeout
 from chassis.http import problem_response
@@ -103,22 +107,30 @@ class GatewayProtocol(HttpToolsProtocol):
             return
         cycle = self.cycle
         answering = cycle is not None and not cycle.response_complete
-        if answering and self.pipeline and cycle.more_body:
+        if answering and cycle.more_body:
+            self._refuse_body(cycle)
+        elif answering:
+            cycle.keep_alive = False
+            self.transport.pause_reading()
+        else:
+            self._hang_up()
+
+    def _refuse_body(self, cycle: RequestResponseCycle) -> None:
+        """End the request whose own body is broken, in its turn."""
+        if self.pipeline:
             # Others are to be answered before it: the refusal takes its place in the queue.
             refusal: Any = _response(self._refusal or BadRequest())
             self.pipeline[0] = (cycle, refusal)
             self._refused = True
             return
-        if answering and not cycle.more_body:
-            cycle.keep_alive = False
-            self.transport.pause_reading()
-            return
-        if answering:  # its own body is broken: whoever reads it learns that it is over
-            cycle.disconnected = True
-            cycle.message_event.set()
-        if answering and cycle.response_started:
+        cycle.disconnected = True  # whoever reads the body learns that it is over
+        cycle.message_event.set()
+        if cycle.response_started:
             self.transport.close()
             return
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         self.transport.write(_bytes(_response(self._refusal or BadRequest())))
         self._linger()
 

@@ -84,8 +84,7 @@ class Proxy:
         Raises PayloadTooLarge, RequestTimeout, and what went wrong upstream: UpstreamUnavailable,
         UpstreamFailed, UpstreamSlow. A client that leaves ends the exchange quietly.
         """
-        declared = request.framing.content_length
-        if declared is not None and declared > request.route.body_limit:
+        if (request.framing.content_length or 0) > request.route.body_limit:
             raise PayloadTooLarge
         patience = Patience(request.route.read_timeout)
         body = RequestBody(receive, limit=request.route.body_limit, patience=patience)

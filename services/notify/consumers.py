@@ -28,7 +28,7 @@ from contracts.identity import (
     UserUpdated,
 )
 from contracts.token import RefreshTokenReused
-from services.notify.domain import Cause, Template
+from services.notify.domain.messages import Cause, Template
 from services.notify.service.intake import Intake, SecretOrder
 
 # A producer that numbers nothing still comes after a row a command has made (version 0).

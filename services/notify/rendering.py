@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from services.notify.domain import Template, links_in
+from services.notify.domain.contents import links_in
+from services.notify.domain.messages import Template
 
 TEMPLATES = Path(__file__).parent / "templates"
 

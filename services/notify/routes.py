@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Route
 
 from chassis.http import query, respond
 from chassis.middleware import caller_of
-from services.notify.domain import links_in
+from services.notify.domain.contents import links_in
 from services.notify.rendering import InboxPage
 from services.notify.repository.inbox_messages import InboxMessage
 from services.notify.repository.ledger import LedgerFilter

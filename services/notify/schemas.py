@@ -7,7 +7,8 @@ from uuid import UUID
 from pydantic import AfterValidator, Field
 
 from chassis.http import QueryModel, ResponseModel
-from services.notify.domain import Message, State, Template, masked
+from services.notify.domain.contents import masked
+from services.notify.domain.messages import Message, State, Template
 
 
 class LedgerQuery(QueryModel):

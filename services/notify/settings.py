@@ -11,7 +11,8 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_val
 
 from chassis.crypto import KEY_BYTES
 from chassis.settings import KeyList, ServiceSettings
-from services.notify.domain import InvalidAddressError, RetryPolicy, mailbox
+from services.notify.domain.contents import InvalidAddressError, mailbox
+from services.notify.domain.messages import RetryPolicy
 
 _MAX_PORT = 65535
 _HEADROOM = timedelta(seconds=30)

@@ -18,6 +18,7 @@ from chassis.jwt import AccessTokenVerifier
 from chassis.logs import get_logger
 from chassis.metrics import Metrics
 from chassis.outbox import Outbox
+from chassis.rabbitmq import open_bus
 from chassis.relay import Relay
 from chassis.settings import refused
 from services.token import models
@@ -54,7 +55,7 @@ def build(
 
     Exits 78 when there is neither.
     """
-    parts = Parts(settings, bus or _rabbitmq(settings), clock or SystemClock())
+    parts = Parts(settings, bus or open_bus(settings, name="token"), clock or SystemClock())
     return parts.deployable(owns_bus=bus is None)
 
 

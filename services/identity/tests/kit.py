@@ -121,6 +121,7 @@ class World:
                 HEADER: assertion,
                 "Content-Type": "application/json",
                 "User-Agent": "identity-tests",
+                "X-Request-Id": "test-request",
                 **(headers or {}),
             },
         )
@@ -232,9 +233,9 @@ async def run_world(
     database: FreshDatabase, clock: FixedClock, **overrides: Any
 ) -> AsyncIterator[World]:
     """Run identity on *database* for the length of a block."""
-    deployable = build(
-        settings_for(database, **overrides), bus=InProcessBus(), clock=clock, argon2=CHEAP
-    )
+    bus = InProcessBus()
+    bus.open()
+    deployable = build(settings_for(database, **overrides), bus=bus, clock=clock, argon2=CHEAP)
     world = World(deployable, Database(database.owner_url, pool_min=1, pool_max=4), clock)
     try:
         async with deployable.lifespan():

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis.database import Transaction
-from services.notify.domain import Message, Order, Reason, State, Template, Verdict
+from services.notify.domain.messages import Message, Order, Reason, State, Template, Verdict
 from services.notify.models import messages
 
 _C = messages.c

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis.database import Transaction
-from services.notify.domain import Recipient
+from services.notify.domain.messages import Recipient
 from services.notify.models import recipients
 
 _C = recipients.c

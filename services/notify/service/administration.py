@@ -9,7 +9,7 @@ from chassis.clock import Clock
 from chassis.database import Database, Transaction
 from chassis.ids import uuid7
 from chassis.logs import get_logger
-from services.notify.domain import Cause, Message, Order, Resend, decide_resend
+from services.notify.domain.messages import Cause, Message, Order, Resend, decide_resend
 from services.notify.errors import (
     AdminOnly,
     MessageNotFound,
@@ -78,8 +78,7 @@ class Administration:
             facts=message.facts,
         )
         copy = await ledger.add(tx, uuid7(self._clock), order)
-        # Its cause is new, so nothing can be in its way.
-        assert copy is not None  # noqa: S101
+        assert copy is not None  # noqa: S101 - its cause is new: nothing can be in its way
         return copy
 
 

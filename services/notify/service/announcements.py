@@ -4,7 +4,7 @@ from chassis.caller import Caller
 from chassis.database import Transaction
 from chassis.outbox import Outbox
 from contracts.notify import MessageEvent, MessageFailed, MessageSent, MessageSuppressed
-from services.notify.domain import Message, State, Verdict
+from services.notify.domain.messages import Message, State, Verdict
 
 _UNKNOWN = "unknown"
 

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 
 from chassis.clock import Clock
 from chassis.crypto import SealBrokenError, unseal
-from services.notify.domain import (
+from services.notify.domain.contents import (
     InvalidAddressError,
-    Message,
-    Reason,
     greeted_name,
     header_id,
     mailbox,
     token_link,
 )
+from services.notify.domain.messages import Message, Reason
 from services.notify.rendering import Renderer
 from services.notify.transports import Mail, Originator, PermanentFailure
 

@@ -15,7 +15,7 @@ from chassis.clock import Clock
 from chassis.database import Database, DatabaseUnavailable
 from chassis.logs import get_logger
 from chassis.outbox import Outbox
-from services.notify.domain import (
+from services.notify.domain.messages import (
     SENT,
     Message,
     Reason,

@@ -10,7 +10,15 @@ from chassis.clock import Clock
 from chassis.database import Transaction
 from chassis.ids import uuid7
 from chassis.outbox import Outbox
-from services.notify.domain import Cause, Order, Reason, Recipient, State, Template, Verdict
+from services.notify.domain.messages import (
+    Cause,
+    Order,
+    Reason,
+    Recipient,
+    State,
+    Template,
+    Verdict,
+)
 from services.notify.errors import RecipientUnknown
 from services.notify.repository import inbox_messages, ledger, recipients
 from services.notify.service.announcements import announce

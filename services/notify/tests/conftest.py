@@ -15,12 +15,13 @@ from chassis.testing.fixtures import MakeDatabase
 from chassis.testing.servers import PostgresServer
 from services.notify import models
 from services.notify.consumers import Reactions
-from services.notify.domain import RetryPolicy
+from services.notify.domain.messages import RetryPolicy
 from services.notify.rendering import Renderer
 from services.notify.service.composition import Composer, Letterhead
 from services.notify.service.delivery import Delivery
 from services.notify.service.intake import Intake
 from services.notify.tests.kit import BASE_URL, KEYS, SECURITY_EMAIL, House, RecordingTransport
+from services.notify.tests.running import Running, run, settings_of
 from services.notify.tests.smtp_sink import SmtpSink
 from services.notify.transports import Originator
 
@@ -95,3 +96,10 @@ def sink() -> Iterator[SmtpSink]:
     sink.start()
     yield sink
     sink.stop()
+
+
+@pytest.fixture
+async def notify(fresh: FreshDatabase) -> AsyncIterator[Running]:
+    """Give a running notify that mails into its inbox."""
+    async with run(settings_of(fresh)) as running:
+        yield running

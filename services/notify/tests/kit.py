@@ -19,7 +19,7 @@ from contracts.commands import SendPasswordResetMail, SendSecretMail, SendVerifi
 from contracts.envelope import CloudEvent, EventData
 from contracts.identity import UserRegistered
 from services.notify.consumers import Reactions, subscriptions
-from services.notify.domain import Verdict
+from services.notify.domain.messages import Verdict
 from services.notify.models import inbox_messages, messages, outbox
 from services.notify.repository import ledger
 from services.notify.service.delivery import Delivery

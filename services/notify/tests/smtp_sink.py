@@ -4,15 +4,19 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from typing import Any
+from uuid import UUID
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from chassis.processes import free_port
+from services.notify.transports import Mail, Originator
+from services.notify.transports.smtp import SmtpTransport
 
 Answer = Callable[[SMTP], str]
 
@@ -110,3 +114,29 @@ class SmtpSink:
     ) -> str:
         """Say goodbye, or answer as planned."""
         return self.quit.pop(0)(server) if self.quit else "221 Bye"
+
+
+MAIL = Mail(
+    id=UUID(int=7),
+    message_id="<7@gatehouse.example>",
+    sender=Originator("Gatehouse", "no-reply@gatehouse.example"),
+    recipient="ada@example.org",
+    subject="Confirm your e-mail address",
+    text="Hello,\n\nhttps://id.example/verify-email#token=abc%3D\n.\nénd\n",
+    html="<p>Hello</p>\n",
+    date=datetime(2026, 1, 1, 12, tzinfo=UTC),
+)
+
+
+def transport(sink: SmtpSink, **changes: Any) -> SmtpTransport:
+    """Return the way to *sink*, without TLS unless changed."""
+    values: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "port": sink.port,
+        "security": "none",
+        "credentials": None,
+        "ca_file": None,
+        "local_hostname": "id.example",
+        "timeout": timedelta(seconds=10),
+    }
+    return SmtpTransport(**(values | changes))

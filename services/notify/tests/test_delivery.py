@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from contracts.notify import MessageFailed, MessageSent, MessageSuppressed
-from services.notify.domain import RetryPolicy
+from services.notify.domain.messages import RetryPolicy
 from services.notify.tests.kit import TOKEN, House, command, reset_command
 from services.notify.transports import PermanentFailure, TemporaryFailure
 

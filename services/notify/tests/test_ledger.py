@@ -12,7 +12,7 @@ from chassis.database import Database
 from chassis.ids import uuid7
 from chassis.migrations import check_no_drift
 from chassis.testing.databases import FreshDatabase
-from services.notify.domain import SENT, Cause, Order, State, Template, Verdict
+from services.notify.domain.messages import SENT, Cause, Order, State, Template, Verdict
 from services.notify.models import messages, metadata
 from services.notify.repository import inbox_messages, ledger
 from services.notify.repository.ledger import LedgerFilter

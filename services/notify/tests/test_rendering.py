@@ -8,7 +8,7 @@ import pytest
 from jinja2 import UndefinedError
 from jinja2.exceptions import SecurityError
 
-from services.notify.domain import Template
+from services.notify.domain.messages import Template
 from services.notify.rendering import SUBJECTS, Renderer, environment
 
 VALUES: dict[str, Any] = {

@@ -12,7 +12,7 @@ OVERLAP = timedelta(seconds=60)
 """How far back a poll reads again: longer than any transaction that writes an entry."""
 
 _MARGIN = timedelta(seconds=60)
-_CURSOR = re.compile(r"(\d{1,17})(?:\.(\d{1,17})\.(\d{1,18}))?")
+_CURSOR = re.compile(r"([0-9]{1,17})(?:\.([0-9]{1,17})\.([0-9]{1,18}))?")
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -6,7 +6,14 @@ import pytest
 
 from chassis.testing import FixedClock
 from chassis.testing.fixtures import MakeDatabase
+from chassis.testing.servers import PostgresServer
 from services.token.tests.kit import MIGRATIONS, World, run_world
+
+
+@pytest.fixture
+def postgres_server(each_postgres: PostgresServer) -> PostgresServer:
+    """Run on every PostgreSQL of this machine."""
+    return each_postgres
 
 
 @pytest.fixture

@@ -287,6 +287,11 @@ class World:
         async with self.database.transaction() as tx:
             return list((await tx.execute(sa.text(sql), parameters)).all())
 
+    async def count(self, table: str) -> int:
+        """Return how many rows a table of the service has."""
+        (row,) = await self.rows(f"SELECT count(*) AS n FROM {table}")  # noqa: S608 - a test's own word
+        return int(row.n)
+
     async def as_owner(self, sql: str) -> None:
         """Change the service's database in a way the service itself may not."""
         owner = Database(self._owner_url, pool_min=1, pool_max=1)

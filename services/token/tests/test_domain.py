@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.internal import SubjectStatus
 from services.token.domain.keys import KeyLife, RotationPolicy, plan_rotation
 from services.token.domain.refresh import Decision, RefreshToken, decide
 from services.token.domain.revocations import Cursor, revoked_until
@@ -98,7 +99,7 @@ class TestSubject:
             )
             subject = subject.confirmed(snapshot, now=NOW)
 
-        assert (subject.roles, subject.roles_version) == ({"7"}, 7)
+        assert (subject.roles, subject.roles_version) == (frozenset({"7"}), 7)
 
     def test_an_outdated_answer_confirms_nothing(self) -> None:
         """It does not make old knowledge fresh again."""
@@ -125,10 +126,10 @@ class TestSubject:
             ("deleted", 9, False),
         ],
     )
-    def test_permits(self, status: str, version: int, *, permitted: bool) -> None:
+    def test_permits(self, status: SubjectStatus, version: int, *, permitted: bool) -> None:
         """A session lives by its version, and never for a barred user; a lock alone is none."""
         subject = Subject(user_id=USER, sessions_valid_from=5)
-        change = SubjectChange(user_id=USER, version=5, status=status)  # type: ignore[arg-type] - the table holds literals
+        change = SubjectChange(user_id=USER, version=5, status=status)
 
         assert subject.changed(change).permits(version) is permitted
 
@@ -184,18 +185,24 @@ class TestSessions:
             ("MyApp/1.0 (iPhone; iOS 19.1)", "MyApp on iPhone"),
             ("???", None),
             (
-                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)"
-                " Chrome/142.0.0.0 Safari/537.36 Edg/142.0.0.0",
+                (
+                    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML,"
+                    " like Gecko) Chrome/142.0.0.0 Safari/537.36 Edg/142.0.0.0"
+                ),
                 "Edge on Windows",
             ),
             (
-                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like"
-                " Gecko) Version/18.1 Safari/605.1.15",
+                (
+                    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML,"
+                    " like Gecko) Version/18.1 Safari/605.1.15"
+                ),
                 "Safari on macOS",
             ),
             (
-                "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko)"
-                " Chrome/142.0.0.0 Mobile Safari/537.36",
+                (
+                    "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML,"
+                    " like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36"
+                ),
                 "Chrome on Android",
             ),
             ("A" * 500, "A" * 64),
@@ -214,12 +221,12 @@ class TestCursor:
         """What is written is read back."""
         assert Cursor.parse(str(cursor)) == cursor
 
-    @pytest.mark.parametrize("text", ["", "x", "-1", "1.2", "1.2.3.4", "1" * 18, "9" * 17, "١"])
+    @pytest.mark.parametrize(
+        "text", ["", "x", "-1", "1.2", "1.2.3.4", "1" * 18, "\u0661", "1.", ".1.1", " 1", "1\n"]
+    )
     def test_garbage_is_none(self, text: str) -> None:
         """A cursor of somebody else's making is refused."""
-        parsed = Cursor.parse(text)
-
-        assert parsed is None or str(parsed) != text or text.isascii()
+        assert Cursor.parse(text) is None
 
     def test_a_new_reading_goes_back_by_the_overlap(self) -> None:
         """A reading that goes on does not."""

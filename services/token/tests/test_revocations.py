@@ -85,16 +85,15 @@ class TestReading:
     async def test_what_is_older_than_the_overlap_is_not_read_again(self, world: World) -> None:
         """A poll costs what a minute brought."""
         await logged_out(world)
-        await self._age(world, "61 seconds")
+        await world.as_owner(
+            "UPDATE revocations SET created_at = created_at - interval '61 seconds'"
+        )
         _, cursor, _ = await page(world)
         recent = await logged_out(world)
 
         values, _, _ = await page(world, cursor)
 
         assert values == [recent]
-
-    async def _age(self, world: World, by: str) -> None:
-        await world.as_owner(f"UPDATE revocations SET created_at = created_at - interval '{by}'")
 
     @pytest.mark.parametrize("since", ["x", "-1", "1.2", "1' OR '1'='1", "9" * 65])
     async def test_a_cursor_that_is_none(self, world: World, since: str) -> None:

@@ -1,0 +1,1 @@
+"""Measurements anybody can run: each prints a table and leaves nothing behind."""

@@ -1,0 +1,69 @@
+"""Limits at the edge: who is counted together, and what the others are told."""
+
+from pathlib import Path
+
+from gateway.tests.signing import Subject
+from gateway.tests.world import World
+from gateway.tests.world import world as start_world
+
+
+class TestLimits:
+    """Limits at the edge, by the specification's defaults."""
+
+    async def test_refuse_the_sixth_login_of_a_minute(self, tmp_path: Path) -> None:
+        """429 with Retry-After and the limit's state."""
+        async with start_world(tmp_path, rate_limit_login="5/minute") as world:
+            answers = [await world.ask("POST", "/api/v1/auth/login", json={}) for _ in range(6)]
+        assert [answer.status for answer in answers] == [200] * 5 + [429]
+        refused = answers[-1]
+        assert refused.document["code"] == "rate_limited"
+        assert refused.headers["RateLimit-Policy"].startswith('"login";q=5;w=60')
+        assert refused.headers["RateLimit"].startswith('"login";r=0;t=')
+        assert 0 < int(refused.headers["Retry-After"]) <= 12
+        assert answers[0].headers["RateLimit"].startswith('"login";r=4;t=')
+
+    async def test_count_the_address_across_routes(self, tmp_path: Path) -> None:
+        """Whoever alternates between endpoints meets the limit per address."""
+        paths = ("/api/v1/auth/login", "/api/v1/auth/register", "/api/v1/auth/email/verify")
+        async with start_world(tmp_path, rate_limit_per_ip="4/minute") as world:
+            answers = [await world.ask("POST", paths[n % 3], json={}) for n in range(5)]
+        assert [answer.status for answer in answers] == [200] * 4 + [429]
+
+    async def test_count_users_for_themselves(self, tmp_path: Path) -> None:
+        """Two users behind one address do not share an allowance."""
+        ann, ben = Subject(), Subject()
+        async with start_world(tmp_path, rate_limit_per_user="2/minute") as world:
+            path = "/api/v1/auth/password-change"
+            anns = [await world.ask("POST", path, headers=world.bearer(ann)) for _ in range(3)]
+            bens = [await world.ask("POST", path, headers=world.bearer(ben)) for _ in range(2)]
+        assert [answer.status for answer in anns] == [200, 200, 429]
+        assert [answer.status for answer in bens] == [200, 200]
+
+    async def test_count_a_route_of_a_product(self, world: World) -> None:
+        """`limits = ["5/minute"]` in the operator's file."""
+        headers = world.bearer(Subject())
+        answers = [await world.ask("GET", f"/shop/orders/{n}", headers=headers) for n in range(6)]
+        assert [answer.status for answer in answers] == [200] * 5 + [429]
+
+    async def test_follow_the_client_behind_a_trusted_proxy(self, tmp_path: Path) -> None:
+        """Each client has its own allowance, and cannot choose another's."""
+        path = "/api/v1/auth/login"
+        async with start_world(
+            tmp_path, rate_limit_login="1/minute", trusted_proxies="127.0.0.1/32"
+        ) as world:
+            answers = [
+                await world.ask("POST", path, headers={"X-Forwarded-For": client})
+                for client in ("1.1.1.1", "1.1.1.2", "6.6.6.6, 1.1.1.1", "7.7.7.7, 1.1.1.2")
+            ]
+        assert [answer.status for answer in answers] == [200, 200, 429, 429]
+
+    async def test_ignore_forwarding_headers_of_strangers(self, tmp_path: Path) -> None:
+        """By default the TCP peer is the client."""
+        async with start_world(tmp_path, rate_limit_login="1/minute") as world:
+            answers = [
+                await world.ask(
+                    "POST", "/api/v1/auth/login", headers={"X-Forwarded-For": f"1.1.1.{n}"}
+                )
+                for n in range(2)
+            ]
+        assert [answer.status for answer in answers] == [200, 429]
