@@ -18,7 +18,7 @@ test: install ## Run every test against real PostgreSQL, Redis, RabbitMQ and SMT
 	@$(BIN)/python -m pytest
 
 test-fast: install ## Run the tests that need no installed server (under 30 s)
-	@$(BIN)/python -m pytest -m "not real" -k "not slow" tests/flows chassis contracts
+	@$(BIN)/python -m pytest -q -m "not server and not real and not slow"
 
 check: install ## Lint, format, types, import contracts: exactly what CI runs
 	@scripts/check $(BIN)
@@ -31,7 +31,7 @@ lock: ## Compile requirements/*.txt anew from pyproject.toml
 
 ##@ Databases
 .PHONY: migrate
-migrate: ## Bring the four databases up to date (DATABASE_OWNER_URL of each in its environment file)
+migrate: install ## Bring the four databases up to date (scripts/migrate says from which variables)
 	@scripts/migrate $(BIN)
 
 ##@ Help

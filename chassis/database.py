@@ -26,6 +26,17 @@ NAMING_CONVENTION = {
 _AWAY_SQLSTATES = ("08", "53", "57")
 
 
+# What SQLAlchemy raises, and what the driver does on its own connection (a statement out of time
+# is an OSError).
+_MAYBE_AWAY = (
+    DBAPIError,
+    PoolTimeoutError,
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+)
+
+
 class DatabaseUnavailable(Unavailable):
     """PostgreSQL cannot be reached, is shutting down, or has no connection to spare."""
 
@@ -51,6 +62,7 @@ class Transaction:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
         self._after_commit: list[Callable[[], None]] = []
+        self._driver: asyncpg.Connection | None = None
         self.failed = False
 
     async def execute(
@@ -70,11 +82,22 @@ class Transaction:
 
     async def driver(self) -> asyncpg.Connection:
         """Return the asyncpg connection inside this transaction, for hot statements."""
+        if self._driver is None:
+            with self._watched():
+                raw = await self._connection.get_raw_connection()
+                # SQLAlchemy opens the transaction lazily on its first own statement.
+                await self._connection.exec_driver_sql("SELECT 1")
+                self._driver = raw.driver_connection
+        return self._driver
+
+    async def fetch_row(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
+        """Run one hot statement on the driver's connection and return its first row, or None.
+
+        Raises DatabaseUnavailable.
+        """
+        connection = await self.driver()
         with self._watched():
-            raw = await self._connection.get_raw_connection()
-            # SQLAlchemy opens the transaction lazily on its first own statement.
-            await self._connection.exec_driver_sql("SELECT 1")
-            return raw.driver_connection
+            return await connection.fetchrow(sql, *arguments)
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Call *action* (quick, not raising) once the transaction is committed."""
@@ -150,7 +173,7 @@ class Database:
 def _away_by_name() -> Iterator[None]:
     try:
         yield
-    except (DBAPIError, PoolTimeoutError, OSError, asyncpg.PostgresError) as error:
+    except _MAYBE_AWAY as error:
         if not is_away(error):
             raise
         raise DatabaseUnavailable(retry_after=1) from error

@@ -33,6 +33,9 @@ T = TypeVar("T")
 _SERVERS = pytest.StashKey[Servers]()
 
 
+_SERVER_FIXTURES = frozenset({"servers", "postgres", "each_postgres", "redis", "rabbitmq"})
+
+
 class MakeDatabase(Protocol):
     """The factory that the fixture `make_database` gives."""
 
@@ -82,6 +85,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         for offer in offers
     ]
     metafunc.parametrize("each_postgres", versions, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what wants a server, so that `make test-fast` can leave it out."""
+    for item in items:
+        if _SERVER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.server)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

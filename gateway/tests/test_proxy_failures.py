@@ -10,6 +10,8 @@ from gateway.tests.scripted import routes_to, saying, scripted
 from gateway.tests.world import World
 from gateway.tests.world import world as start_world
 
+pytestmark = pytest.mark.slow
+
 
 class TestUpstreamsInTrouble:
     """Upstreams that are away, slow or broken."""

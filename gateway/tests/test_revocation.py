@@ -17,6 +17,8 @@ from gateway.tests.upstreams import TokenService
 from gateway.tests.world import World, is_ready
 from gateway.tests.world import world as start_world
 
+pytestmark = pytest.mark.slow
+
 ME = "/api/v1/users/me"
 
 

@@ -7,6 +7,8 @@ import kubernetes_validate
 import pytest
 
 from tests.deploy.files import (
+
+pytestmark = pytest.mark.slow
     DEPLOYABLES,
     ROOT,
     SERVICES,

@@ -8,6 +8,8 @@ import pytest
 from tests.platforms.person import Person
 from tests.platforms.platform import Platform
 
+pytestmark = pytest.mark.slow
+
 BODIES = {
     "/api/v1/auth/register": {"email": "a@example.com", "username": "abc", "password": "Abcdef1!x"},
     "/api/v1/auth/login": {"username": "abc", "password": "Abcdef1!x"},

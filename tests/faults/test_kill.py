@@ -17,7 +17,7 @@ REGISTRATIONS = 100
 KILL_AFTER = 40
 IN_FLIGHT = 8
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture

@@ -29,10 +29,13 @@ async def find(tx: Transaction, user_id: UUID) -> User | None:
 
 
 async def find_for_update(tx: Transaction, user_id: UUID) -> User | None:
-    """Return the account, its row locked until the end of the transaction."""
-    return await _one(
-        tx, with_roles.where(users.c.id == user_id).with_for_update(of=users, key_share=True)
-    )
+    """Return the account, its row locked until the end of the transaction.
+
+    Read in a second statement: the first may have waited for somebody who changed its roles.
+    """
+    statement = sa.select(users.c.id).where(users.c.id == user_id)
+    await tx.execute(statement.with_for_update(key_share=True))
+    return await find(tx, user_id)
 
 
 async def find_by_login_name(tx: Transaction, folded: str) -> User | None:

@@ -27,6 +27,9 @@ from services.identity.repository import administration, counters, history, one_
 from services.identity.service.last_administrator import keep_one_administrator
 from services.identity.service.mails import SecretMails
 
+_ADMINISTERING = frozenset({Role.ADMIN})
+_MODERATING = frozenset({Role.ADMIN, Role.MODERATOR})
+
 
 class Administration:
     """Accounts as others manage them.
@@ -55,7 +58,7 @@ class Administration:
     ) -> Page[User]:
         """Return accounts whose address or username begins with *search*. Raises RoleRequired."""
         async with self._database.transaction() as tx:
-            roles = await _roles_of(tx, principal, {Role.ADMIN, Role.MODERATOR})
+            roles = await _roles_of(tx, principal, _MODERATING)
             return await administration.list_users(
                 tx,
                 search=None if search is None else search.lower(),
@@ -68,21 +71,22 @@ class Administration:
     async def get(self, principal: Principal, user_id: UUID) -> User:
         """Return one account. Raises RoleRequired, UnknownUser."""
         async with self._database.transaction() as tx:
-            return await self._visible(tx, principal, user_id)
+            return await _visible(tx, principal, user_id, _MODERATING)
 
     async def list_failures(
         self, principal: Principal, user_id: UUID, *, limit: int, before: UUID | None
     ) -> Page[FailedAttempt]:
         """Return the failed logins of one account, newest first. Raises as `get`."""
         async with self._database.transaction() as tx:
-            await self._visible(tx, principal, user_id)
+            await _visible(tx, principal, user_id, _MODERATING)
             return await history.list_failures(tx, user_id, limit=limit, before=before)
 
     async def lock(self, principal: Principal, user_id: UUID, *, caller: Caller) -> User:
         """Lock the account until somebody unlocks it; its sessions end."""
         async with self._database.transaction() as tx:
+            await _visible(tx, principal, user_id, _MODERATING)
             await keep_one_administrator(tx, user_id)
-            user = await self._visible(tx, principal, user_id)
+            user = await _held(tx, user_id)
             if user.is_locked:
                 return user
             fact = UserLocked(user_id=user_id, cause="admin", locked_until=None)
@@ -91,9 +95,9 @@ class Administration:
     async def unlock(self, principal: Principal, user_id: UUID, *, caller: Caller) -> User:
         """Lift an administrator's lock as well as a failure lock."""
         async with self._database.transaction() as tx:
-            # Counters are locked before accounts; without the right to do so it is undone.
+            await _visible(tx, principal, user_id, _MODERATING)
             was_locked = await counters.unlock(tx, user_id, now=self._clock.now())
-            user = await self._visible(tx, principal, user_id)
+            user = await _held(tx, user_id)
             if not (user.is_locked or was_locked):
                 return user
             fact = UserUnlocked(user_id=user_id, cause="admin")
@@ -102,8 +106,9 @@ class Administration:
     async def disable(self, principal: Principal, user_id: UUID, *, caller: Caller) -> User:
         """Take the account out of service; its sessions end."""
         async with self._database.transaction() as tx:
+            await _visible(tx, principal, user_id, _ADMINISTERING)
             await keep_one_administrator(tx, user_id)
-            user = await self._administered(tx, principal, user_id)
+            user = await _held(tx, user_id)
             if user.is_disabled:
                 return user
             fact = UserDisabled(user_id=user_id)
@@ -112,7 +117,8 @@ class Administration:
     async def enable(self, principal: Principal, user_id: UUID, *, caller: Caller) -> User:
         """Put the account back into service."""
         async with self._database.transaction() as tx:
-            user = await self._administered(tx, principal, user_id)
+            await _visible(tx, principal, user_id, _ADMINISTERING)
+            user = await _held(tx, user_id)
             if not user.is_disabled:
                 return user
             return await self._change(tx, UserEnabled(user_id=user_id), caller, is_disabled=False)
@@ -122,7 +128,8 @@ class Administration:
     ) -> User:
         """Let nobody in before the owner has followed a mailed link, which is sent at once."""
         async with self._database.transaction() as tx:
-            user = await self._administered(tx, principal, user_id)
+            await _visible(tx, principal, user_id, _ADMINISTERING)
+            user = await _held(tx, user_id)
             await one_time_tokens.void_resets(tx, user_id, now=self._clock.now())
             changed = await self._change(
                 tx,
@@ -140,11 +147,12 @@ class Administration:
         self, principal: Principal, user_id: UUID, roles: Collection[Role], *, caller: Caller
     ) -> User:
         """Give the account exactly *roles* and `user`. Raises LastAdministrator."""
-        wanted = frozenset(roles) | PLAIN_ROLES
+        wanted = frozenset(str(role) for role in roles) | PLAIN_ROLES
         async with self._database.transaction() as tx:
+            await _visible(tx, principal, user_id, _ADMINISTERING)
             if Role.ADMIN not in wanted:
                 await keep_one_administrator(tx, user_id)
-            before = await self._administered(tx, principal, user_id)
+            before = await _held(tx, user_id)
             if before.roles == wanted:
                 return before
             now = self._clock.now()
@@ -161,27 +169,13 @@ class Administration:
     async def delete(self, principal: Principal, user_id: UUID, *, caller: Caller) -> None:
         """Delete the account and everything of it. Raises LastAdministrator."""
         async with self._database.transaction() as tx:
+            await _visible(tx, principal, user_id, _ADMINISTERING)
             await keep_one_administrator(tx, user_id)
             await counters.forget(tx, user_id, now=self._clock.now())
-            user = await self._administered(tx, principal, user_id)
+            user = await _held(tx, user_id)
             await users.delete(tx, user_id)
             fact = UserDeleted(user_id=user_id)
             await self._emit(tx, fact, user.version + 1, caller, urgent=True)
-
-    async def _visible(self, tx: Transaction, principal: Principal, user_id: UUID) -> User:
-        """Return the account, its row locked, if the caller may moderate it."""
-        roles = await _roles_of(tx, principal, {Role.ADMIN, Role.MODERATOR})
-        user = await users.find_for_update(tx, user_id)
-        if user is None or not may_moderate(roles, user.roles):
-            raise UnknownUser
-        return user
-
-    async def _administered(self, tx: Transaction, principal: Principal, user_id: UUID) -> User:
-        await _roles_of(tx, principal, {Role.ADMIN})
-        user = await users.find_for_update(tx, user_id)
-        if user is None:
-            raise UnknownUser
-        return user
 
     async def _change(
         self,
@@ -217,8 +211,26 @@ class Administration:
         )
 
 
+async def _visible(
+    tx: Transaction, principal: Principal, user_id: UUID, any_of: frozenset[Role]
+) -> User:
+    """Return the account if the caller has one of the roles and may see it; locks nothing."""
+    roles = await _roles_of(tx, principal, any_of)
+    user = await users.find(tx, user_id)
+    if user is None or not may_moderate(roles, user.roles):
+        raise UnknownUser
+    return user
+
+
+async def _held(tx: Transaction, user_id: UUID) -> User:
+    user = await users.find_for_update(tx, user_id)
+    if user is None:
+        raise UnknownUser
+    return user
+
+
 async def _roles_of(
-    tx: Transaction, principal: Principal, any_of: Collection[Role]
+    tx: Transaction, principal: Principal, any_of: frozenset[Role]
 ) -> frozenset[str]:
     """Return the roles the caller has by token and by database. Raises RoleRequired."""
     allowed = principal.roles.intersection(any_of)

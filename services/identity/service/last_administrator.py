@@ -11,8 +11,8 @@ from services.identity.repository import administration, users
 async def keep_one_administrator(tx: Transaction, leaving: UUID) -> None:
     """Refuse to let *leaving* go when nobody else could administer. Raises LastAdministrator.
 
-    Must be the first thing of its transaction: whoever takes an administrator away waits here for
-    the other who does, and then counts again.
+    Must come before its transaction locks anything: whoever takes an administrator away waits
+    here for the other who does, and then counts again.
     """
     user = await users.find(tx, leaving)
     if user is None or Role.ADMIN not in user.roles:

@@ -49,7 +49,7 @@ class TestWhoMay:
 
     @pytest.mark.parametrize(("method", "path", "body", "moderator"), ROUTES)
     async def test_every_role_on_every_route(
-        self, method: str, path: str, body: Any, moderator: bool, world: World
+        self, method: str, path: str, body: Any, *, moderator: bool, world: World
     ) -> None:
         """Anonymous 401, user 403, moderator by the table and on plain users only, admin always."""
         users = {name: await world.make(name) for name in ("target", "plain")}
@@ -100,7 +100,7 @@ class TestList:
 
         async def found(**query: Any) -> list[str]:
             answer = await world.call("GET", USERS, principal=principal, query=query)
-            return [item["username"] for item in answer.json()["items"]]
+            return sorted(item["username"] for item in answer.json()["items"])
 
         assert await found(q="AD") == ["ada", "adam"]
         assert await found(q="bob@ex") == ["bob"]

@@ -79,11 +79,10 @@ SELECT generation FROM claimed
 
 async def lock_family(tx: Transaction, token_hash: bytes) -> Family | None:
     """Lock the subject (shared), then the session of a token; None for one nobody has."""
-    connection = await tx.driver()
-    found = await connection.fetchrow(_LOCK_SUBJECT, token_hash)
+    found = await tx.fetch_row(_LOCK_SUBJECT, token_hash)
     if found is None:
         return None
-    session = await connection.fetchrow(_LOCK_SESSION, found["session_id"])
+    session = await tx.fetch_row(_LOCK_SESSION, found["session_id"])
     if session is None:
         return None
     return Family(subject_of(_Named(found)), session_of(_Named(session)))
@@ -94,8 +93,7 @@ async def claim(tx: Transaction, rotation: Claim) -> bool:
 
     The predecessor's sealed successor is wiped: it could only be replayed by a thief.
     """
-    connection = await tx.driver()
-    generation = await connection.fetchval(
+    claimed = await tx.fetch_row(
         _CLAIM,
         rotation.spent,
         rotation.spent_by,
@@ -107,7 +105,7 @@ async def claim(tx: Transaction, rotation: Claim) -> bool:
         rotation.user_agent,
         rotation.device,
     )
-    return generation is not None
+    return claimed is not None
 
 
 async def find_token(tx: Transaction, token_hash: bytes) -> RefreshToken | None:

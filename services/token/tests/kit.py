@@ -338,6 +338,16 @@ def settings(database: FreshDatabase, **overrides: Any) -> TokenSettings:
 
 
 class _Server(uvicorn.Server):
+    """A server that is stopped by a word, not found stopped by the next look at a flag."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.done = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Serve until `done` is set."""
+        await self.done.wait()
+
     @contextmanager
     def capture_signals(self) -> Generator[None]:
         """Leave the signals to pytest."""
@@ -355,7 +365,7 @@ async def serve(app: Any) -> AsyncIterator[str]:
     try:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
-        server.should_exit = True
+        server.done.set()
         await task
         listening.close()
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from chassis.testing.servers import PostgresServer
 from services.token.tests.kit import World
 
 LOGIN, REFRESH, LOGOUT = (f"/api/v1/auth/{name}" for name in ("login", "refresh", "logout"))
@@ -25,6 +26,12 @@ ROUTES = (
     ("GET", "/internal/v1/revocations"),
     ("POST", CHANGES),
 )
+
+
+@pytest.fixture
+def postgres_server(postgres: PostgresServer) -> PostgresServer:
+    """Run on one PostgreSQL: nothing here reaches it."""
+    return postgres
 
 
 async def post(world: World, path: str, content: bytes, **headers: str) -> tuple[int, str]:
