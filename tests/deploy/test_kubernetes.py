@@ -7,8 +7,6 @@ import kubernetes_validate
 import pytest
 
 from tests.deploy.files import (
-
-pytestmark = pytest.mark.slow
     DEPLOYABLES,
     ROOT,
     SERVICES,
@@ -18,6 +16,8 @@ pytestmark = pytest.mark.slow
     secrets_maker,
     workloads,
 )
+
+pytestmark = pytest.mark.slow
 
 FOLDERS = (
     "base",
