@@ -47,6 +47,9 @@ _INTERNAL = {
     "/internal/v1/subject-changes": frozenset({"identity"}),
 }
 
+# More than wait for a hash at any time: the queue is identity's, not this client's.
+_LOGINS_AT_ONCE = 200
+
 
 def build(
     settings: TokenSettings, *, bus: EventBus | None = None, clock: Clock | None = None
@@ -184,7 +187,7 @@ class Parts:
             secrets=self._settings.assertion_secrets_to_identity,
             clock=self._clock,
         )
-        return InternalClient(self._settings.identity_url, signer)
+        return InternalClient(self._settings.identity_url, signer, connections=_LOGINS_AT_ONCE)
 
     def _login(self, identity: IdentityClient, issuing: Issuing) -> Login:
         return Login(

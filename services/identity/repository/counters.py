@@ -29,24 +29,6 @@ class Settled:
     just_locked: bool
 
 
-_RESERVE = sa.text("""
-INSERT INTO login_counters AS c (key, user_id, pending, touched_at)
-VALUES (:key, CAST(:user_id AS uuid), ARRAY[CAST(:id AS uuid)], :now)
-ON CONFLICT (key) DO UPDATE SET
-    failures = CASE WHEN c.locked_until <= :now THEN 0 ELSE c.failures END
-        + (SELECT count(*) FROM unnest(c.pending) AS p WHERE p < :stale),
-    consecutive = c.consecutive + (SELECT count(*) FROM unnest(c.pending) AS p WHERE p < :stale),
-    pending = array_append(
-        ARRAY(SELECT p FROM unnest(c.pending) AS p WHERE p >= :stale), CAST(:id AS uuid)),
-    locked_until = NULL,
-    touched_at = :now
-WHERE (c.locked_until IS NULL OR c.locked_until <= :now)
-    AND CASE WHEN c.locked_until <= :now THEN 0 ELSE c.failures END
-        + cardinality(c.pending) < :max_attempts
-    AND c.consecutive + cardinality(c.pending) < :max_consecutive
-RETURNING key
-""")
-
 _SWEEP = sa.text("""
 WITH before AS (
     SELECT key, locked_until,
@@ -128,13 +110,6 @@ UPDATE login_counters AS c SET failures = 0, locked_until = NULL
 FROM before WHERE c.key = before.key
 RETURNING before.locked_until > :now AS was_locked
 """)
-
-
-async def reserve(
-    tx: Transaction, key: str, attempt: UUID, *, user_id: UUID | None, now: datetime, limits: Limits
-) -> bool:
-    """Take a slot for *attempt*; False when the counter is locked or every slot is taken."""
-    return await tx.scalar(_RESERVE, _times(now, limits, key, attempt, user_id)) is not None
 
 
 async def sweep(tx: Transaction, key: str, *, now: datetime, limits: Limits) -> Settled | None:

@@ -6,28 +6,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chassis.database import Transaction
-from services.identity.domain.lockout import RESERVATION_LIFE, Limits, first_id_at, moment_of
-
-# A source that nobody failed from may verify this many times its limit at once: many people log
-# in from behind one address, and a success takes its reservation back.
-_BURST = 4
-
-_RESERVE_SOURCE = sa.text("""
-INSERT INTO login_sources AS s (source, pending, touched_at)
-VALUES (:source, ARRAY[CAST(:id AS uuid)], :now)
-ON CONFLICT (source) DO UPDATE SET
-    failures = ARRAY(
-        SELECT f FROM unnest(s.failures || ARRAY(
-            SELECT p FROM unnest(s.pending) AS p WHERE p < :stale)) AS f WHERE f >= :window),
-    pending = array_append(
-        ARRAY(SELECT p FROM unnest(s.pending) AS p WHERE p >= :stale), CAST(:id AS uuid)),
-    touched_at = :now
-WHERE (
-    SELECT CASE WHEN count(*) = 0 THEN cardinality(s.pending) < :burst
-        ELSE count(*) + cardinality(s.pending) < :max_per_source END
-    FROM unnest(s.failures) AS f WHERE f >= :window)
-RETURNING source
-""")
+from services.identity.domain.lockout import Limits, first_id_at, moment_of
 
 _FAIL_SOURCE = sa.text("""
 UPDATE login_sources SET
@@ -45,22 +24,6 @@ WHERE source = :source
 """)
 
 _SOURCE_FAILURES = sa.text("SELECT failures FROM login_sources WHERE source = :source")
-
-
-async def reserve(
-    tx: Transaction, source: str, attempt: UUID, *, now: datetime, limits: Limits
-) -> bool:
-    """Take a slot of the source; False when it failed too often within the window."""
-    parameters = {
-        "source": source,
-        "id": attempt,
-        "now": now,
-        "stale": first_id_at(now - RESERVATION_LIFE),
-        "window": first_id_at(now - limits.source_window),
-        "burst": limits.max_per_source * _BURST,
-        "max_per_source": limits.max_per_source,
-    }
-    return await tx.scalar(_RESERVE_SOURCE, parameters) is not None
 
 
 async def fail(tx: Transaction, source: str, attempt: UUID, *, now: datetime) -> None:

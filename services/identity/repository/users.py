@@ -138,21 +138,6 @@ async def set_password(tx: Transaction, user_id: UUID, password_hash: str) -> Us
     )
 
 
-async def mark_logged_in(
-    tx: Transaction, user: User, *, now: datetime, upgraded_hash: str | None
-) -> bool:
-    """Remember the login; False when the password was replaced while it was being verified.
-
-    Neither the time of a login nor the same password hashed anew is a change of the account that
-    others must hear of, so the version stays.
-    """
-    values: dict[str, Any] = {"last_login": now}
-    if upgraded_hash is not None:
-        values["password_hash"] = upgraded_hash
-    where = (users.c.id == user.id, users.c.credentials_epoch == user.credentials_epoch)
-    return (await tx.execute(sa.update(users).where(*where).values(values))).rowcount == 1
-
-
 async def hold(tx: Transaction, user_id: UUID) -> bool:
     """Keep the account from being deleted until the transaction ends; False when it is gone."""
     statement = sa.select(users.c.id).where(users.c.id == user_id)

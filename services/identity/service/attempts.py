@@ -22,6 +22,7 @@ from services.identity.domain.names import MAX_EMAIL_LENGTH, fold_login_name
 from services.identity.errors import AccountGone, AccountLocked, TooManyAttempts
 from services.identity.name_keys import NameKeys
 from services.identity.repository import counters, sources, users
+from services.identity.repository.reservations import Reservation, reserve
 from services.identity.service.failures import Attempt, Failures
 
 
@@ -135,23 +136,20 @@ class Attempts:
     async def _reserve(self, tx: Transaction, attempt: Attempt) -> Problem | None:
         """Take a slot of the name and one of the source; return the refusal to commit with."""
         now = self._clock.now()
-        user_id = attempt.user.id if attempt.user is not None else None
-        reserved = await counters.reserve(
-            tx, attempt.key, attempt.id, user_id=user_id, now=now, limits=self._limits
+        wanted = Reservation(
+            attempt=attempt.id,
+            key=attempt.key,
+            user_id=attempt.user.id if attempt.user is not None else None,
+            source=attempt.source,
         )
-        await self._reserve_source(tx, attempt)
-        if reserved and not await self._is_exhausted(tx, attempt):
-            return None
-        return await self._refuse(tx, attempt)
-
-    async def _reserve_source(self, tx: Transaction, attempt: Attempt) -> None:
-        """Take a slot of the source. Raises TooManyAttempts, which undoes the other slot."""
-        if attempt.source is None:
-            return
-        now = self._clock.now()
-        if not await sources.reserve(tx, attempt.source, attempt.id, now=now, limits=self._limits):
+        reserved = await reserve(tx, wanted, now=now, limits=self._limits)
+        if attempt.source is not None and not reserved.of_source:
+            # Raised, not returned: the slot of the name is undone.
             wait = await sources.wait_for(tx, attempt.source, now=now, limits=self._limits)
             raise TooManyAttempts(retry_after=whole_seconds(wait))
+        if reserved.of_name and not await self._is_exhausted(tx, attempt):
+            return None
+        return await self._refuse(tx, attempt)
 
     async def _is_exhausted(self, tx: Transaction, attempt: Attempt) -> bool:
         """Say whether a known device meets an account that only a reset opens."""

@@ -24,7 +24,7 @@ from services.identity.errors import (
     PasswordResetRequired,
 )
 from services.identity.hashing import Hashing, Priority, Verdict
-from services.identity.repository import history, users
+from services.identity.repository import logins, users
 from services.identity.service.attempts import Attempts
 from services.identity.service.failures import Attempt, Failures
 from services.identity.service.mails import SecretMails
@@ -125,19 +125,24 @@ class Authentication:
         self, attempt: Attempt, user: User, upgraded: str | None
     ) -> AuthenticateResponse:
         now, caller = self._clock.now(), attempt.caller
+        success = logins.Success(
+            key=attempt.key,
+            owner_key=f"user:{user.id}",
+            source=attempt.source,
+            credentials_epoch=user.credentials_epoch,
+            upgraded_hash=upgraded,
+        )
+        record = LoginRecord(
+            id=attempt.id,
+            user_id=user.id,
+            occurred_at=now,
+            ip=caller.client_address,
+            user_agent=caller.user_agent,
+            outcome=SUCCEEDED,
+        )
         async with self._database.transaction() as tx:
-            await self._attempts.succeed(tx, attempt)
-            if not await users.mark_logged_in(tx, user, now=now, upgraded_hash=upgraded):
+            if await logins.settle(tx, success, record) is None:
                 raise InvalidCredentials
-            record = LoginRecord(
-                id=attempt.id,
-                user_id=user.id,
-                occurred_at=now,
-                ip=caller.client_address,
-                user_agent=caller.user_agent,
-                outcome=SUCCEEDED,
-            )
-            await history.add_login(tx, record)
             await self._outbox.emit(
                 tx,
                 LoginSucceeded(user_id=user.id),

@@ -19,12 +19,13 @@ from chassis.caller import Principal
 from chassis.clock import Clock
 from chassis.crypto import unseal
 from chassis.database import Database
+from chassis.ids import uuid7
 from chassis.inprocess import InProcessBus
 from chassis.testing import FixedClock, FreshDatabase, eventually
 from contracts.commands import SendPasswordResetMail, SendVerificationMail
 from contracts.envelope import CloudEvent, EventData
 from services.identity.app import build
-from services.identity.hashing import Argon2Parameters
+from services.identity.hashing import Argon2Parameters, PasswordHasher
 from services.identity.settings import IdentitySettings
 
 MIGRATIONS = Path("services/identity/migrations").resolve()
@@ -37,6 +38,7 @@ CHEAP = Argon2Parameters(memory_kib=8, passes=1)
 PASSWORD = "Correct-Horse-1"
 NEW_PASSWORD = "Staple-Battery-2"
 ADDRESS = "198.51.100.7"
+_HASH = PasswordHasher(CHEAP).hash(PASSWORD)
 
 
 def settings_for(database: FreshDatabase, **overrides: Any) -> IdentitySettings:
@@ -164,15 +166,23 @@ class World:
         return Somebody(id=user_id, email=email, username=username, password=PASSWORD)
 
     async def make(self, username: str, *roles: str) -> Somebody:
-        """Make a verified account with *roles* besides `user`."""
-        somebody = await self.register(username)
-        for role in roles:
-            await self.execute(
-                "INSERT INTO user_roles (user_id, role, granted_at) VALUES (:id, :role, now())",
-                id=somebody.id,
-                role=role,
-            )
-        return somebody
+        """Put a verified account with *roles* besides `user` straight into the database."""
+        user_id, email = uuid7(self.clock), f"{username}@example.com"
+        await self.execute(
+            "INSERT INTO users (id, email, email_folded, username, password_hash, is_verified,"
+            " version, created_at) VALUES (:id, :email, :email, :name, :hash, true, 2, now())",
+            id=user_id,
+            email=email,
+            name=username,
+            hash=_HASH,
+        )
+        await self.execute(
+            "INSERT INTO user_roles (user_id, role, granted_at)"
+            " SELECT :id, unnest(CAST(:roles AS text[])), now()",
+            id=user_id,
+            roles=["user", *roles],
+        )
+        return Somebody(id=user_id, email=email, username=username, password=PASSWORD)
 
     async def reset_token(self, email: str) -> str:
         """Ask for a reset and return the token that was mailed."""

@@ -11,7 +11,7 @@ from chassis.database import Database, Transaction
 from chassis.jwt import AccessTokenVerifier, TokenExpired
 from contracts.token import EndReason
 from services.token.domain.sessions import Session
-from services.token.errors import LoginRequired, SessionNotFound
+from services.token.errors import InvalidRefreshToken, LoginRequired, SessionNotFound
 from services.token.keys import KeyRing
 from services.token.refresh_secrets import RefreshSecret
 from services.token.repository.refresh_tokens import find_token
@@ -51,13 +51,16 @@ class Sessions:
         """End the session that *credentials* are of, or all sessions of its user.
 
         Credentials that have expired, or whose session is over, change nothing.
-        Raises LoginRequired when there are none at all, InvalidToken.
+        Raises LoginRequired when there are none at all, InvalidToken and InvalidRefreshToken for
+        what never was one.
         """
         principal = self._principal_of(credentials)
-        refresh_token, caller = credentials.refresh_token, credentials.caller
-        now = self._clock.now()
+        secret = RefreshSecret.parse(credentials.refresh_token or "")
+        if credentials.refresh_token is not None and not (secret or principal):
+            raise InvalidRefreshToken
+        caller, now = credentials.caller, self._clock.now()
         async with self._database.transaction() as tx:
-            proven = await self._proven(tx, refresh_token, principal, now)
+            proven = await self._proven(tx, secret, principal, now)
             reason: EndReason = "logout"
             if every_session and proven:
                 reason = "logout_all"
@@ -104,13 +107,12 @@ class Sessions:
     async def _proven(
         self,
         tx: Transaction,
-        refresh_token: str | None,
+        secret: RefreshSecret | None,
         principal: Principal | None,
         now: datetime,
     ) -> list[Session]:
         """Return the live sessions that the credentials are of: one, or two of one user."""
         ids = {principal.session_id} if principal else set()
-        secret = RefreshSecret.parse(refresh_token) if refresh_token else None
         token = await find_token(tx, secret.hash) if secret else None
         if token and token.expires_at > now:
             ids.add(token.session_id)

@@ -10,7 +10,8 @@ import pytest
 from chassis.testing import FixedClock
 from chassis.testing.fixtures import MakeDatabase
 from contracts.identity import PasswordReset, UserDisabled
-from services.token.tests.kit import MIGRATIONS, Account, Client, World, run_world
+from services.token.tests.identity_stand_in import Account
+from services.token.tests.kit import MIGRATIONS, Client, World, run_world
 
 LOGIN = "/api/v1/auth/login"
 

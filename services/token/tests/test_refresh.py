@@ -229,17 +229,38 @@ class TestRefusals:
 
         assert (answer.status_code, answer.json()["code"]) == (401, "invalid_refresh_token")
 
-    async def test_an_access_token_is_not_a_refresh_token(self, world: World) -> None:
-        """Token kinds are not interchangeable, in neither direction."""
+    @pytest.mark.parametrize("kind", ["access", "device", "gh_vt_", "gh_pr_", "csrf"])
+    async def test_other_kinds_of_tokens_are_not_refresh_tokens(
+        self, world: World, kind: str
+    ) -> None:
+        """Refused at refresh and at logout, and the session does not notice."""
         world.identity.register()
         tokens = await world.client.login()
+        text = {
+            "access": tokens["access_token"],
+            "device": tokens["device_token"],
+            "csrf": f"{tokens['session_id']}.{'r' * 22}.{'m' * 43}",
+        }.get(kind, kind + tokens["refresh_token"].removeprefix("gh_rt_"))
 
-        swapped = await world.client.refresh(tokens["access_token"])
+        answers = [await world.client.refresh(text), await world.client.logout(refresh_token=text)]
+
+        assert [answer.status_code for answer in answers] == [401, 401]
+        assert {answer.json()["code"] for answer in answers} == {"invalid_refresh_token"}
+        assert await world.denied() == []
+
+    async def test_a_refresh_token_is_not_an_access_token(self, world: World) -> None:
+        """In the Authorization header it is refused, at logout, or not looked at, at refresh."""
+        world.identity.register()
+        tokens = await world.client.login()
         bearer = {"authorization": f"Bearer {tokens['refresh_token']}"}
-        headers = await world.client.send("POST", "/api/v1/auth/logout", headers=bearer)
 
-        assert (swapped.status_code, swapped.json()["code"]) == (401, "invalid_refresh_token")
-        assert (headers.status_code, headers.json()["code"]) == (401, "invalid_token")
+        logout = await world.client.send("POST", "/api/v1/auth/logout", headers=bearer)
+        refresh = await world.client.send("POST", "/api/v1/auth/refresh", {}, headers=bearer)
+        query = f"/api/v1/auth/refresh?refresh_token={tokens['refresh_token']}"
+        in_query = await world.client.send("POST", query, {})
+
+        assert (logout.status_code, logout.json()["code"]) == (401, "invalid_token")
+        assert [refresh.status_code, in_query.status_code] == [400, 400]
         assert (await world.client.refresh(tokens["refresh_token"])).status_code == 200
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from chassis.testing import FixedClock
 from chassis.testing.fixtures import MakeDatabase
-from services.token.tests.kit import MIGRATIONS, Account, Client, World, run_world
+from services.token.tests.identity_stand_in import Account
+from services.token.tests.kit import MIGRATIONS, Client, World, run_world
 
 SESSIONS = "/api/v1/sessions"
 
@@ -73,11 +74,10 @@ class TestLogout:
             await world.client.logout(principal, all=True),
             await world.client.logout(refresh_token=ended["refresh_token"]),
             await world.client.logout(refresh_token="gh_rt_" + "A" * 43),
-            await world.client.logout(refresh_token="garbage"),
             await world.client.send("POST", "/api/v1/auth/logout", headers=bearer),
         ]
 
-        assert [answer.status_code for answer in answers] == [200] * 6
+        assert [answer.status_code for answer in answers] == [200] * 5
         assert len(await world.events("token.session.ended.v1")) == 1
         assert (await world.client.refresh(expired["refresh_token"])).status_code == 200
 

@@ -1,0 +1,86 @@
+"""A login that succeeded, settled in one statement: every login waits for it."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from chassis.database import Transaction
+from services.identity.domain.history import LoginRecord
+
+# Counters and source are read by the update of the account, so that the rows are locked in the
+# order of this room. What succeeds while a counter is locked began before the lock and does not
+# lift it. Neither the time of a login nor the same password hashed anew is a change that others
+# must hear of, so the version stays.
+_SETTLE = sa.text("""
+WITH counter AS (
+    UPDATE login_counters SET
+        failures = CASE WHEN locked_until IS NULL THEN 0 ELSE failures END,
+        consecutive = 0,
+        pending = array_remove(pending, CAST(:id AS uuid)),
+        touched_at = :now
+    WHERE key = :key
+    RETURNING 1
+), owner AS (
+    UPDATE login_counters SET consecutive = 0
+    WHERE key = CAST(:owner_key AS text) AND key <> :key
+    RETURNING 1
+), origin AS (
+    UPDATE login_sources SET
+        failures = array_remove(failures, CAST(:id AS uuid)),
+        pending = array_remove(pending, CAST(:id AS uuid))
+    WHERE source = CAST(:source AS text)
+    RETURNING 1
+), settled AS (
+    SELECT (SELECT count(*) FROM counter) + (SELECT count(*) FROM owner)
+        + (SELECT count(*) FROM origin) AS rows
+), account AS (
+    UPDATE users SET
+        last_login = :now,
+        password_hash = COALESCE(CAST(:upgraded_hash AS text), password_hash)
+    FROM settled
+    WHERE id = :user_id AND credentials_epoch = :credentials_epoch AND settled.rows >= 0
+    RETURNING id
+)
+INSERT INTO login_history (id, user_id, occurred_at, ip, user_agent, outcome)
+SELECT CAST(:id AS uuid), id, :now, CAST(:ip AS text), CAST(:user_agent AS text),
+    CAST(:outcome AS text)
+FROM account
+RETURNING id
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Success:
+    """What is settled: the slot under `key`, and the consecutive failures under `owner_key`.
+
+    `upgraded_hash` replaces the stored one when it is not None.
+    """
+
+    key: str
+    owner_key: str
+    source: str | None
+    credentials_epoch: int
+    upgraded_hash: str | None
+
+
+async def settle(tx: Transaction, success: Success, record: LoginRecord) -> UUID | None:
+    """Give the slots back, forget the failures, and remember the login.
+
+    None, and nothing is remembered, when the password was replaced while it was being verified.
+    """
+    parameters = {
+        "id": record.id,
+        "now": record.occurred_at,
+        "user_id": record.user_id,
+        "ip": record.ip,
+        "user_agent": record.user_agent,
+        "outcome": record.outcome,
+        "key": success.key,
+        "owner_key": success.owner_key,
+        "source": success.source,
+        "credentials_epoch": success.credentials_epoch,
+        "upgraded_hash": success.upgraded_hash,
+    }
+    settled = await tx.scalar(_SETTLE, parameters)
+    return settled if isinstance(settled, UUID) else None
