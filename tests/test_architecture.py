@@ -74,6 +74,22 @@ def test_nobody_commits_but_the_database() -> None:
     assert not guilty
 
 
+@pytest.mark.parametrize(
+    "page",
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))],
+    ids=lambda page: page.name,
+)
+def test_every_path_a_page_names_exists(page: Path) -> None:
+    """Links and file names in the documentation lead somewhere."""
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(
+        r"`((?:contracts|chassis|services|gateway|allinone|deploy|docs)/[\w./-]+)`", text
+    )
+    linked = re.findall(r"\]\(([^)#:]+)\)", text)
+    assert not [name for name in named if not (ROOT / name).exists()]
+    assert not [link for link in linked if not (page.parent / link).exists()]
+
+
 def test_the_repository_names_no_machine() -> None:
     """No path of one machine, no address of a registry."""
     pattern = re.compile(r"/root/|/home/\w+/|pypi\.org|files\.pythonhosted")

@@ -13,7 +13,8 @@ from chassis.database import Database
 from chassis.testing import FixedClock, FreshDatabase
 from chassis.testing.servers import PostgresServer, Servers
 from services.identity.models import metadata, roles
-from services.identity.tests.kit import MIGRATIONS, World, run_world
+from services.identity.tests.configuration import MIGRATIONS
+from services.identity.tests.kit import World, run_world
 
 T = TypeVar("T")
 

@@ -5,7 +5,6 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
@@ -25,38 +24,18 @@ from chassis.testing import FixedClock, FreshDatabase, eventually
 from contracts.commands import SendPasswordResetMail, SendVerificationMail
 from contracts.envelope import CloudEvent, EventData
 from services.identity.app import build
-from services.identity.hashing import Argon2Parameters, PasswordHasher
-from services.identity.settings import IdentitySettings
+from services.identity.hashing import PasswordHasher
+from services.identity.tests.configuration import (
+    ADDRESS,
+    CHEAP,
+    GATEWAY_SECRET,
+    MAIL_KEY,
+    PASSWORD,
+    TOKEN_SECRET,
+    settings_for,
+)
 
-MIGRATIONS = Path("services/identity/migrations").resolve()
-GATEWAY_SECRET = b"gateway to identity gateway to id"
-TOKEN_SECRET = b"token to identity token to identi"
-TO_TOKEN_SECRET = b"identity to token identity to tok"
-MAIL_KEY = b"mail secrets key mail secrets ke"
-IDENTITY_KEY = b"identity key identity key identit"
-CHEAP = Argon2Parameters(memory_kib=8, passes=1)
-PASSWORD = "Correct-Horse-1"
-NEW_PASSWORD = "Staple-Battery-2"
-ADDRESS = "198.51.100.7"
 _HASH = PasswordHasher(CHEAP).hash(PASSWORD)
-
-
-def settings_for(database: FreshDatabase, **overrides: Any) -> IdentitySettings:
-    """Return settings of a service on *database*; its token service is away."""
-    values: dict[str, Any] = {
-        "environment": "development",
-        "port": 0,
-        "ops_port": 0,
-        "database_url": database.app_url,
-        "database_pool_min": 2,
-        "token_url": "http://127.0.0.1:9",
-        "assertion_secrets_from_gateway": (GATEWAY_SECRET,),
-        "assertion_secrets_from_token": (TOKEN_SECRET,),
-        "assertion_secrets_to_token": (TO_TOKEN_SECRET,),
-        "identity_key": (IDENTITY_KEY,),
-        "mail_secrets_keys": (MAIL_KEY,),
-    }
-    return IdentitySettings(**{**values, **overrides})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,8 @@ from contracts.identity import (
     UserRolesChanged,
     UserUnlocked,
 )
-from services.identity.tests.kit import NEW_PASSWORD, PASSWORD, Somebody, World, codes_of
+from services.identity.tests.configuration import NEW_PASSWORD, PASSWORD
+from services.identity.tests.kit import Somebody, World, codes_of
 
 USERS = "/api/v1/admin/users"
 ACTIONS = ("lock", "unlock", "disable", "enable", "force-password-reset")

@@ -13,7 +13,8 @@ import pytest
 from chassis.testing import FixedClock
 from contracts.identity import LoginFailed, LoginSucceeded
 from services.identity.hashing import HashPool, PasswordHasher, Verdict
-from services.identity.tests.kit import NEW_PASSWORD, PASSWORD, World, at_once
+from services.identity.tests.configuration import NEW_PASSWORD, PASSWORD
+from services.identity.tests.kit import World, at_once
 
 Worlds = Callable[..., AbstractAsyncContextManager[World]]
 SUBJECT = "/internal/v1/subjects/{}"

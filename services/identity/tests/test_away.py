@@ -2,7 +2,8 @@
 
 from chassis.testing import FixedClock, FreshDatabase
 from chassis.testing.fixtures import MakeDatabase
-from services.identity.tests.kit import MIGRATIONS, PASSWORD, World, run_world
+from services.identity.tests.configuration import MIGRATIONS, PASSWORD
+from services.identity.tests.kit import World, run_world
 
 
 class TestDatabaseAway:

@@ -5,7 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from services.identity.tests.kit import NEW_PASSWORD, PASSWORD, Somebody, World, codes_of
+from services.identity.tests.configuration import NEW_PASSWORD, PASSWORD
+from services.identity.tests.kit import Somebody, World, codes_of
 
 ADA = {"email": "ada@example.com", "username": "ada", "password": PASSWORD}
 SOMEBODY = Somebody(id=uuid4(), email="", username="", password="")

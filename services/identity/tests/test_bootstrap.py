@@ -5,7 +5,8 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from services.identity.tests.kit import NEW_PASSWORD, World
+from services.identity.tests.configuration import NEW_PASSWORD
+from services.identity.tests.kit import World
 
 Worlds = Callable[..., AbstractAsyncContextManager[World]]
 FIRST = {

@@ -18,7 +18,7 @@ from services.identity.hashing import (
     Verdict,
     available_cores,
 )
-from services.identity.tests.kit import CHEAP, PASSWORD
+from services.identity.tests.configuration import CHEAP, PASSWORD
 
 PEPPERS = (("k2", b"second pepper second pepper 32 b"), ("k1", b"first pepper first pepper 32 byt"))
 

@@ -9,7 +9,8 @@ from chassis.testing import FixedClock
 from chassis.testing.fixtures import MakeDatabase
 from services.identity.repository import housekeeping
 from services.identity.service.housekeeping import Housekeeping
-from services.identity.tests.kit import MIGRATIONS, PASSWORD, World
+from services.identity.tests.configuration import MIGRATIONS, PASSWORD
+from services.identity.tests.kit import World
 
 COUNTS = """
 SELECT (SELECT count(*) FROM email_verifications) AS verifications,

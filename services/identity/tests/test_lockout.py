@@ -10,7 +10,8 @@ from chassis.ids import uuid7
 from chassis.testing import FixedClock
 from contracts.identity import LoginFailed, UserLocked
 from services.identity.hashing import PasswordHasher, Verdict
-from services.identity.tests.kit import NEW_PASSWORD, PASSWORD, World, at_once
+from services.identity.tests.configuration import NEW_PASSWORD, PASSWORD
+from services.identity.tests.kit import World, at_once
 
 Worlds = Callable[..., AbstractAsyncContextManager[World]]
 

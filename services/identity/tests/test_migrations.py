@@ -8,7 +8,7 @@ from chassis.database import Database
 from chassis.migrations import check_no_drift, migrate
 from chassis.testing.fixtures import MakeDatabase
 from services.identity.models import metadata
-from services.identity.tests.kit import MIGRATIONS
+from services.identity.tests.configuration import MIGRATIONS
 
 
 class TestMigrations:

@@ -1,7 +1,8 @@
 """Password change: POST /api/v1/auth/password-change, and GET …/password-policy."""
 
 from contracts.identity import LoginFailed, PasswordChanged
-from services.identity.tests.kit import NEW_PASSWORD, PASSWORD, World, codes_of
+from services.identity.tests.configuration import NEW_PASSWORD, PASSWORD
+from services.identity.tests.kit import World, codes_of
 
 CHANGE = "/api/v1/auth/password-change"
 

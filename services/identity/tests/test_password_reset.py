@@ -10,14 +10,8 @@ from contracts.identity import (
     UserEmailVerified,
     UserUnlocked,
 )
-from services.identity.tests.kit import (
-    NEW_PASSWORD,
-    PASSWORD,
-    World,
-    at_once,
-    codes_of,
-    secret_of,
-)
+from services.identity.tests.configuration import NEW_PASSWORD, PASSWORD
+from services.identity.tests.kit import World, at_once, codes_of, secret_of
 
 FORGOT = "/api/v1/auth/password-reset"
 RESET = "/api/v1/auth/password-reset/verify"

@@ -5,7 +5,8 @@ from uuid import uuid4
 
 from chassis.testing import FixedClock
 from contracts.identity import UserDeleted, UserUpdated
-from services.identity.tests.kit import PASSWORD, Somebody, World, codes_of
+from services.identity.tests.configuration import PASSWORD
+from services.identity.tests.kit import Somebody, World, codes_of
 
 ME = "/api/v1/users/me"
 HISTORY = "/api/v1/users/me/login-history"

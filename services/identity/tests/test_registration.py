@@ -8,7 +8,8 @@ import pytest
 
 from contracts.commands import SendPasswordResetMail, SendVerificationMail
 from contracts.identity import UserRegistered
-from services.identity.tests.kit import PASSWORD, World, at_once, codes_of, secret_of
+from services.identity.tests.configuration import PASSWORD
+from services.identity.tests.kit import World, at_once, codes_of, secret_of
 
 REGISTER = "/api/v1/auth/register"
 ADA = {"email": "Ada@Example.com", "username": "Ada", "password": PASSWORD}

@@ -12,7 +12,8 @@ from chassis.testing import FixedClock, eventually
 from contracts.envelope import CloudEvent
 from contracts.identity import PasswordReset
 from contracts.internal import SUBJECT_CHANGES_PATH
-from services.identity.tests.kit import NEW_PASSWORD, TO_TOKEN_SECRET, World
+from services.identity.tests.configuration import NEW_PASSWORD, TO_TOKEN_SECRET
+from services.identity.tests.kit import World
 
 Worlds = Callable[..., AbstractAsyncContextManager[World]]
 
