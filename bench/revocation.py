@@ -58,9 +58,8 @@ def _platform(shape: str) -> Iterator[Platform]:
         servers = Servers(say=print)
         try:
             rabbitmq = servers.rabbitmq()
-            url = rabbitmq.create_vhost("gatehouse_test_bench")
             admin_url = servers.postgres().admin_url
-            five = FiveProcesses(folder, Parts(admin_url, url, servers.redis().url), _LIMITS)
+            five = FiveProcesses(folder, Parts(admin_url, rabbitmq, servers.redis().url), _LIMITS)
             five.start()
             yield five
             five.stop()
@@ -69,11 +68,15 @@ def _platform(shape: str) -> Iterator[Platform]:
 
 
 async def _measure(platform: Platform, rounds: int) -> list[float]:
-    return [await _one_round(platform.person()) for _ in range(rounds)]
+    times = []
+    for _ in range(rounds):
+        # Somebody new each time: asking again and again counts against the limit of a user.
+        async with platform.person() as person:
+            times.append(await _one_round(person))
+    return times
 
 
 async def _one_round(person: Person) -> float:
-    # Somebody new each time: asking again and again counts against the limit of a user.
     await person.join()
     token = person.access_token
     (await person.me(token)).raise_for_status()
@@ -83,9 +86,7 @@ async def _one_round(person: Person) -> float:
         if time.perf_counter() - answered > _GIVE_UP_SECONDS:
             raise SystemExit("the token is still accepted")
         await asyncio.sleep(_ASK_EVERY_SECONDS)
-    took = (time.perf_counter() - answered) * 1000
-    await person.close()
-    return took
+    return (time.perf_counter() - answered) * 1000
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The same journeys against both shapes of the platform."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -31,28 +32,25 @@ def platform(
 @pytest.fixture
 async def person(platform: Platform) -> AsyncIterator[Person]:
     """Return somebody new, from an address of their own."""
-    somebody = platform.person()
-    yield somebody
-    await somebody.close()
+    async with platform.person() as somebody:
+        yield somebody
 
 
 @pytest.fixture
 async def somebody(platform: Platform) -> AsyncIterator[Callable[[], Person]]:
     """Return a function that brings as many people as a test wants."""
-    people: list[Person] = []
+    async with AsyncExitStack() as stack:
 
-    def arrive() -> Person:
-        people.append(platform.person())
-        return people[-1]
+        def arrive() -> Person:
+            person = platform.person()
+            stack.push_async_exit(person)
+            return person
 
-    yield arrive
-    for one in people:
-        await one.close()
+        yield arrive
 
 
 @pytest.fixture
 async def admin(platform: Platform) -> AsyncIterator[Person]:
     """Return the bootstrap administrator, logged in."""
-    administrator = await platform.admin()
-    yield administrator
-    await administrator.close()
+    async with platform.admin() as administrator:
+        yield administrator

@@ -2,7 +2,6 @@
 
 import json
 
-import httpx
 import pytest
 
 from tests.platforms.person import Person
@@ -56,14 +55,8 @@ class TestBadBodies:
     async def test_each_is_refused_by_name(self, platform: Platform, path: str) -> None:
         """A problem with a code; a pointer where one field is to blame."""
         for name, body, media_type, statuses in _cases(path):
-            person = platform.person()
-            async with httpx.AsyncClient(base_url=platform.base_url) as client:
-                response = await client.post(
-                    path,
-                    content=body,
-                    headers={"Content-Type": media_type, "X-Forwarded-For": person.address},
-                )
-            await person.close()
+            async with platform.person() as person:
+                response = await person.send(path, body, media_type)
             assert response.status_code in statuses, (name, response.status_code, response.text)
             problem = response.json()
             assert problem["code"], name

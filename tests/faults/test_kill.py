@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -51,11 +52,10 @@ async def test_nothing_acknowledged_is_lost_or_doubled(
     acknowledged = await _register_until_killed(platform, kill)
     assert len(acknowledged) >= KILL_AFTER
     await asyncio.to_thread(platform.start)
-    admin = await platform.admin()
-    for person in acknowledged:
-        await eventually(lambda person=person: _is_whole(platform, admin, person), within=30)  # type: ignore[misc] # bound by the default
+    async with platform.admin() as admin:
+        for person in acknowledged:
+            await eventually(partial(_is_whole, platform, admin, person), within=30)
     assert {await _mail_count(platform, person) for person in acknowledged} == {1}
-    await admin.close()
 
 
 async def _register_until_killed(
@@ -69,7 +69,8 @@ async def _register_until_killed(
     async def work() -> None:
         for person in waiting:
             try:
-                response = await person.register()
+                async with person:
+                    response = await person.register()
             except httpx.HTTPError:
                 return
             assert response.status_code == 201, response.text
@@ -81,8 +82,6 @@ async def _register_until_killed(
     await killed.wait()
     await asyncio.to_thread(kill, platform)
     await asyncio.gather(*workers)
-    for person in people:
-        await person.close()
     return acknowledged
 
 

@@ -33,36 +33,34 @@ async def test_the_old_session_dies_and_a_new_one_survives_the_late_event(
     platform: FiveProcesses, rabbitmq: RabbitMQServer
 ) -> None:
     """Identity's push is enough without RabbitMQ; the event that comes later harms nobody."""
-    person = platform.person()
-    await person.join()
-    before = person.access_token
-    await person.ask_for_reset()
-    await wait_for_mail(platform.mailbox, person.email, containing="reset-password")
-    await asyncio.to_thread(rabbitmq.settle)
-    await asyncio.to_thread(rabbitmq.kill)
+    async with platform.person() as person:
+        await person.join()
+        before = person.access_token
+        await person.ask_for_reset()
+        await wait_for_mail(platform.mailbox, person.email, containing="reset-password")
+        await asyncio.to_thread(rabbitmq.settle)
+        await asyncio.to_thread(rabbitmq.kill)
 
-    # Token is away, so that nothing of the reset can leave identity before identity is killed.
-    platform.processes["token"].kill()
-    assert (await person.reset()).status_code == 200
-    platform.processes["identity"].kill()
-    platform.processes["token"].start()
-    await asyncio.to_thread(platform.wait_until_ready, "token", "gateway")
-    assert await _session_lives(person, before)
+        # Token is away, so that nothing of the reset can leave identity before identity is killed.
+        platform.processes["token"].kill()
+        assert (await person.reset()).status_code == 200
+        platform.processes["identity"].kill()
+        platform.processes["token"].start()
+        await asyncio.to_thread(platform.wait_until_ready, "token", "gateway")
+        assert await _session_lives(person, before)
 
-    platform.processes["identity"].start()
-    await eventually(lambda: _is_dead(person, before), within=20)
-    assert (await person.refresh()).status_code == 401
-    assert (await person.login()).status_code == 200
-    after = person.access_token
+        platform.processes["identity"].start()
+        await eventually(lambda: _is_dead(person, before), within=20)
+        assert (await person.refresh()).status_code == 401
+        assert (await person.login()).status_code == 200
+        after = person.access_token
 
-    # In this thread: the server dies with the thread that started it.
-    rabbitmq.restart()
-    admin = await platform.admin()
-    await eventually(lambda: _reset_is_recorded(admin, person), within=60)
-    assert await _session_lives(person, after)
-    assert (await person.refresh()).status_code == 200
-    await person.close()
-    await admin.close()
+        # In this thread: the server dies with the thread that started it.
+        rabbitmq.restart()
+        async with platform.admin() as admin:
+            await eventually(lambda: _reset_is_recorded(admin, person), within=60)
+        assert await _session_lives(person, after)
+        assert (await person.refresh()).status_code == 200
 
 
 async def _is_dead(person: Person, token: str) -> bool:

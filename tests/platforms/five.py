@@ -12,6 +12,7 @@ import httpx
 from chassis.crypto import b64encode
 from chassis.processes import free_port
 from chassis.provisioning import Role, database_url, drop_test_database, provision
+from chassis.testing.servers import RabbitMQServer
 from tests.platforms.mailbox import Mailbox, SmtpSink
 from tests.platforms.platform import Platform, wait_until_ready
 from tests.platforms.process import PlatformProcess
@@ -29,10 +30,10 @@ EDGES = (
 
 @dataclass(frozen=True)
 class Parts:
-    """The real servers between the processes: URLs of private instances."""
+    """The real servers between the processes: private instances."""
 
     postgres_admin_url: str
-    rabbitmq_url: str
+    rabbitmq: RabbitMQServer
     redis_url: str
 
 
@@ -47,6 +48,8 @@ class FiveProcesses(Platform):
         super().__init__(folder, settings)
         self._parts = parts
         self._run = secrets.token_hex(4)
+        self._vhost = f"gatehouse_test_{self._run}"
+        self._rabbitmq_url = ""
         self._ports = {name: free_port() for name in ("gateway", *SERVICES)}
         self._ops = {name: free_port() for name in ("gateway", *SERVICES)}
         self._roles: list[str] = []
@@ -72,6 +75,8 @@ class FiveProcesses(Platform):
     def start(self) -> None:
         """Make and migrate the databases, start the processes, wait for their readiness."""
         self.sink.start()
+        # A virtual host of its own: another platform's consumers must not take its messages.
+        self._rabbitmq_url = self._parts.rabbitmq.create_vhost(self._vhost)
         for name in SERVICES:
             environment = self._service_environment(name)
             log = self.folder / f"{name}.log"
@@ -95,6 +100,7 @@ class FiveProcesses(Platform):
         codes = {name: self.processes[name].stop() for name in reversed(self.processes)}
         self.sink.stop()
         asyncio.run(self._drop())
+        self._parts.rabbitmq.delete_vhost(self._vhost)
         bad = {name: self.processes[name].tail() for name, code in codes.items() if code != 0}
         assert not bad, bad
 
@@ -139,7 +145,7 @@ class FiveProcesses(Platform):
             "PORT": str(self._ports[name]),
             "OPS_PORT": str(self._ops[name]),
             "PUBLIC_BASE_URL": self.base_url,
-            "RABBITMQ_URL": self._parts.rabbitmq_url,
+            "RABBITMQ_URL": self._rabbitmq_url,
         }
 
     def _own(self, name: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """A person at the gateway: an own address, an own browser, and the calls of the README."""
 
 import itertools
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 import httpx
@@ -34,8 +34,10 @@ class Person:
         self.tokens: dict[str, Any] = {}
         self.user_id: str = ""
 
-    async def close(self) -> None:
-        """Give the connections back."""
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
 
     async def call(
@@ -46,6 +48,10 @@ class Person:
         if body is None:
             return await self._client.request(method, path, headers=headers)
         return await self._client.request(method, path, json=body, headers=headers)
+
+    async def send(self, path: str, body: bytes, media_type: str) -> httpx.Response:
+        """POST these bytes as they are."""
+        return await self._client.post(path, content=body, headers={"Content-Type": media_type})
 
     async def register(self) -> httpx.Response:
         """Ask for an account."""

@@ -3,7 +3,8 @@
 import secrets
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -54,13 +55,14 @@ class Platform(ABC):
         """Return somebody new at the gateway."""
         return Person(self.base_url, self.mailbox, name=name)
 
-    async def admin(self) -> Person:
-        """Return the bootstrap administrator, logged in."""
-        person = self.person(ADMIN)
-        person.password = self.admin_password
-        response = await person.login()
-        assert response.is_success, response.text
-        return person
+    @asynccontextmanager
+    async def admin(self) -> AsyncIterator[Person]:
+        """Give the bootstrap administrator, logged in."""
+        async with self.person(ADMIN) as person:
+            person.password = self.admin_password
+            response = await person.login()
+            assert response.is_success, response.text
+            yield person
 
 
 def wait_until_ready(
