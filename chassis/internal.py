@@ -121,8 +121,18 @@ class InternalClient:
         return headers
 
 
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    """Return the body; one read returns only what has arrived so far."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > _MAX_ANSWER_BYTES:
+            raise ValueError("too large")
+    return bytes(body)
+
+
 async def _document(response: aiohttp.ClientResponse) -> dict[str, Any]:
-    raw = await response.content.read(_MAX_ANSWER_BYTES)
+    raw = await _whole(response)
     document = json.loads(raw) if raw else {}
     if not isinstance(document, dict):
         raise ValueError("not an object")  # noqa: TRY004 - a broken answer, not a broken program

@@ -66,6 +66,10 @@ class Peer:
         """Answer what no peer of ours answers."""
         return Response("oops", 500)
 
+    async def large(self, _request: Request) -> Response:
+        """Answer in many pieces."""
+        return respond({"text": "x" * 3_000_000})
+
     async def slow(self, _request: Request) -> Response:
         """Answer when it is too late."""
         await self.release.wait()
@@ -74,7 +78,7 @@ class Peer:
     def deployable(self) -> Deployable:
         """Return it, on free ports."""
         metrics = Metrics()
-        names = ("who", "taken", "broken", "slow")
+        names = ("who", "taken", "broken", "slow", "large")
         return Deployable(
             name="identity",
             settings=ProcessSettings(port=0, ops_port=0),
@@ -142,6 +146,12 @@ async def test_a_broken_answer_is_an_absent_peer(client: InternalClient) -> None
     """Whatever is not ours to read is 503 to the one who asked."""
     with pytest.raises(DependencyUnavailable):
         await client.call("POST", "/internal/v1/broken", body={})
+
+
+async def test_a_large_answer_is_read_whole(client: InternalClient) -> None:
+    """However many pieces it comes in."""
+    answer = await client.call("POST", "/internal/v1/large", body={})
+    assert len(answer["text"]) == 3_000_000
 
 
 async def test_a_slow_peer_is_given_up(client: InternalClient) -> None:
