@@ -127,7 +127,8 @@ class AssertionVerifier:
         except (ValueError, KeyError, TypeError, RecursionError):
             raise AssertionInvalid from None
         # Nothing of the claims but the issuer's name is used before this holds.
-        authentic = [hmac.compare_digest(_mac(key, payload), mac) for key in keys]
+        given = mac.encode("utf-8", "replace")  # as bytes: texts beyond ASCII cannot be compared
+        authentic = [hmac.compare_digest(_mac(key, payload).encode(), given) for key in keys]
         if len(value) > _MAX_LENGTH or not any(authentic):
             raise AssertionInvalid
         return claims

@@ -32,6 +32,10 @@ _REFUSED_CATEGORIES = frozenset({"Cc", "Cs"})
 _CODES = {"extra_forbidden": "unknown_field"}
 
 
+class _NotOurJson(ValueError):
+    """What JSON allows and this API does not; the message may be shown."""
+
+
 class RequestModel(BaseModel):
     """Base of request bodies: strict types, unknown fields refused (no mass assignment)."""
 
@@ -163,18 +167,18 @@ def _reason(error: ValueError) -> str:
     """Say where the JSON breaks, without repeating what was sent."""
     if isinstance(error, json.JSONDecodeError):
         return f"Not JSON at line {error.lineno}, column {error.colno}."
-    return str(error) if type(error) is ValueError else "Not JSON."
+    return str(error) if isinstance(error, _NotOurJson) else "Not JSON."
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) != len(pairs):
-        raise ValueError("A key stands twice in one object.")
+        raise _NotOurJson("A key stands twice in one object.")
     return document
 
 
 def _refuse_constant(_name: str) -> NoReturn:
-    raise ValueError("NaN and Infinity are not JSON.")
+    raise _NotOurJson("NaN and Infinity are not JSON.")
 
 
 def _unfit_texts(value: Any, pointer: str) -> list[FieldError]:

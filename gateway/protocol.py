@@ -84,10 +84,15 @@ class GatewayProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Judge the form of the request target, then let uvicorn begin."""
         self._stop_timer()
-        if not self.url.startswith(b"/"):
-            # Absolute form names a second host; authority and asterisk form are for proxies.
+        if not self.url.startswith(b"/") or b"#" in self.url:
+            # Absolute form names a second host; authority and asterisk form are for proxies; a
+            # fragment is never sent (RFC 9112 §3.2).
             self._refuse(AmbiguousRequest("The request target is not a path."))
         super().on_headers_complete()
+        if self.parser.should_upgrade():
+            # The parser reads nothing after an upgrade, also one we do not make: without this a
+            # next request on the connection would wait for ever.
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body; one that nobody reads any more is discarded, to a limit."""

@@ -98,7 +98,17 @@ def test_only_the_right_secret_of_the_right_edge_counts(
 
 
 @pytest.mark.parametrize(
-    "value", ["x", "a.b", "é.é", b64encode(b"[]") + ".a", b64encode(b'{"iss":[]}') + ".a", "." * 9]
+    "value",
+    [
+        "x",
+        "a.b",
+        "é.é",
+        b64encode(b"[]") + ".a",
+        b64encode(b'{"iss":[]}') + ".a",
+        b64encode(b'{"iss":"gateway"}') + ".é",
+        b64encode(b'{"iss":"gateway"}') + ".\ud800",
+        "." * 9,
+    ],
 )
 def test_garbage_is_refused(value: str) -> None:
     """Whatever is not an assertion raises AssertionInvalid."""

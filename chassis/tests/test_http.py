@@ -84,6 +84,7 @@ async def test_a_good_body_is_read(client: httpx.AsyncClient) -> None:
         b'{"name":"a","count":Infinity}',
         b"[" * 20_000 + b"]" * 20_000,
         b'{"name":"a"} trailing',
+        b'{"name":"a","count":' + b"9" * 5000 + b"}",
     ],
 )
 async def test_what_is_not_one_json_object_is_malformed(
@@ -124,6 +125,12 @@ async def test_an_error_never_repeats_what_was_sent(client: httpx.AsyncClient) -
     """The value of a wrong field is not in the answer."""
     response = await _post(client, b'{"name":["hunter2"]}')
     assert "hunter2" not in response.text
+
+
+async def test_an_error_never_speaks_of_python(client: httpx.AsyncClient) -> None:
+    """What the interpreter says of a number too long for it stays here."""
+    response = await _post(client, b'{"name":"a","count":' + b"9" * 5000 + b"}")
+    assert response.json()["detail"] == "Not JSON."
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])

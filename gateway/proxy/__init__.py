@@ -1,1 +1,1 @@
-"""Passing a judged request on: streamed both ways, nothing buffered, nothing reinterpreted."""
+"""Passing a judged request on: streamed both ways, nothing reinterpreted."""

@@ -9,6 +9,7 @@ from starlette.types import Receive
 from chassis.errors import PayloadTooLarge, Problem, RequestTimeout
 
 _IDLE_SECONDS = 30.0
+_WHOLE_SECONDS = 30.0
 
 
 class ClientGone(Exception):  # noqa: N818 - a state of the world
@@ -31,6 +32,11 @@ class Patience:
                 yield
             finally:
                 self._timer = None
+
+    def suspend(self) -> None:
+        """Stop counting: it is the client that is waited for, and that has its own limit."""
+        if self._timer is not None:
+            self._timer.reschedule(None)
 
     def renew(self) -> None:
         """Begin to wait anew: the request itself is still arriving."""
@@ -62,6 +68,7 @@ class RequestBody:
         more = True
         try:
             while more:
+                self._patience.suspend()
                 piece, more = await self._next()
                 size += len(piece)
                 if size > self._limit:
@@ -73,7 +80,19 @@ class RequestBody:
             self.failure = failure
             raise
         finally:
+            self._patience.renew()
             self._read.set()
+
+    async def whole(self) -> bytes:
+        """Return the body once it is there to its end, which may take 30 s in all.
+
+        Raises as `chunks` does.
+        """
+        try:
+            async with asyncio.timeout(_WHOLE_SECONDS):
+                return b"".join([piece async for piece in self.chunks()])
+        except TimeoutError:
+            raise RequestTimeout(headers={"Connection": "close"}) from None
 
     def skip(self) -> None:
         """Say that there is no body to read: only the client's leaving is of interest."""

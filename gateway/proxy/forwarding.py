@@ -1,7 +1,7 @@
 """The exchange with an upstream: open, stream, and end it when either side leaves."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -28,6 +28,8 @@ _HEADER_BYTES = 32 * 1024
 # aiohttp would add these of its own where the client sent none.
 _NOT_OURS_TO_ADD = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 CLIENT_CLOSED = "client_closed_request"
+
+Content = AsyncIterator[bytes] | bytes | None
 log = get_logger(__name__)
 
 
@@ -109,7 +111,8 @@ class Proxy:
     async def _exchange(
         self, request: Inbound, body: RequestBody, patience: Patience, send: Send
     ) -> None:
-        response = await self._open(request, body, patience)
+        content = await _content(request, body)
+        response = await self._open(request, content, body, patience)
         try:
             headers = answer_headers(
                 response.raw_headers, response.status, service=request.upstream.service
@@ -124,11 +127,11 @@ class Proxy:
             response.release()
 
     async def _open(
-        self, request: Inbound, body: RequestBody, patience: Patience
+        self, request: Inbound, content: Content, body: RequestBody, patience: Patience
     ) -> aiohttp.ClientResponse:
         try:
             async with patience.lasting(extra=request.upstream.connect_timeout):
-                response = await self._request(request, body)
+                response = await self._request(request, content)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _explain(error, request, body) from error
         if response.status < 200:  # noqa: PLR2004 - 101 to a request that asked for no upgrade
@@ -136,17 +139,14 @@ class Proxy:
             raise UpstreamFailed
         return response
 
-    async def _request(self, request: Inbound, body: RequestBody) -> aiohttp.ClientResponse:
+    async def _request(self, request: Inbound, content: Content) -> aiohttp.ClientResponse:
         if self._session is None:
             raise RuntimeError("Proxy is used outside its context")
-        has_body = request.framing.has_body
-        if not has_body:
-            body.skip()
         return await self._session.request(
             request.method,
             URL(request.upstream.url + request.target, encoded=True),
             headers=self._signed(request),
-            data=body.chunks() if has_body else None,
+            data=content,
             timeout=aiohttp.ClientTimeout(total=None, connect=request.upstream.connect_timeout),
             allow_redirects=False,
         )
@@ -162,6 +162,18 @@ class Proxy:
                 client_address=str(request.address),
             )
         return headers
+
+
+async def _content(request: Inbound, body: RequestBody) -> Content:
+    """Return what is sent on: a stream to a product, to our own services the whole body.
+
+    A connection to one of our services is taken only for a request that has arrived: a few hundred
+    bodies that never end would else hold them all, and nobody could log in.
+    """
+    if not request.framing.has_body:
+        body.skip()
+        return None
+    return await body.whole() if request.upstream.service else body.chunks()
 
 
 async def _next_piece(

@@ -32,11 +32,27 @@ _OURS = frozenset({"content-length", "expect", "host"})
 # Who the client is and what it asked for is for the gateway alone to say.
 _IDENTITY = re.compile(
     r"x-forwarded(-.*)?|forwarded|x-auth-.*|gatehouse-assertion|x-request-id|traceparent|"
-    r"x-real-ip|x-client-ip|true-client-ip|cf-connecting-ip|x-cluster-client-ip|"
-    r"x-original-(url|uri|host)|x-rewrite-url|x-host|x-http-method(-override)?|x-method-override"
+    r"x-real-ip|x-client-ip|client-ip|true-client-ip|cf-connecting-ip|x-cluster-client-ip|"
+    r"fastly-client-ip|x-azure-clientip|x-originating-ip|x-proxyuser-ip|x-remote-(ip|addr)|"
+    r"(wl-)?proxy-client-ip|x-envoy-external-address|"
+    r"(x-)?(remote|authenticated)-user|x-(remote-|authenticated-)?(user(?!-agent)|roles?|groups?)(-.*)?|"
+    r"x-original-(url|uri|host)|x-rewrite-url|x-host|x-http-method(-override)?|x-method-override|"
+    r"proxy"  # which CGI programs read as HTTP_PROXY
 )
-_PLATFORM_COOKIE = re.compile(rb"(?i)\s*(__Host-|__Secure-)?gatehouse[-_]")
+# A cookie without a name is sent back as its value alone: `=gatehouse-x` is `gatehouse-x`.
+_PLATFORM_COOKIE = re.compile(rb"(?i)[\s=]*(__Host-|__Secure-)?gatehouse[-_]")
 _DROPPED_FROM_ANSWERS = frozenset({"date", "x-request-id"})  # both are set anew here
+# What speaks for the whole host, which a product shares with the platform and other products.
+_FOR_THE_WHOLE_HOST = frozenset(
+    {
+        "alt-svc",
+        "clear-site-data",
+        "nel",
+        "report-to",
+        "service-worker-allowed",
+        "strict-transport-security",
+    }
+)
 _NO_BODY = frozenset({204, 304})
 
 
@@ -71,11 +87,14 @@ class OutgoingHeaders:
 def answer_headers(raw: Iterable[tuple[bytes, bytes]], status: int, *, service: bool) -> Headers:
     """Return what the client gets of an upstream's headers.
 
-    A product's upstream may not set cookies that look like the platform's.
+    A product's upstream may not set cookies that look like the platform's, nor speak for the
+    whole host.
     """
     kept = []
     for name, value in _end_to_end(raw):
         if name in _DROPPED_FROM_ANSWERS or (name == "content-length" and status in _NO_BODY):
+            continue
+        if name in _FOR_THE_WHOLE_HOST and not service:
             continue
         if name == "set-cookie" and not service and _PLATFORM_COOKIE.match(value):
             continue
@@ -90,6 +109,8 @@ def _for_upstream(name: str, value: bytes, request: Inbound) -> bytes | None:
         return None
     if name == "authorization":
         return value if request.route.forward_token else None
+    if name.startswith("gatehouse") and not request.upstream.service:
+        return None  # a device token opens an account that is locked for others
     if name == "cookie":
         return None if request.upstream.service else _foreign_cookies(value)
     return value

@@ -30,6 +30,16 @@ SPOOFED = {
     "Connection": "X-Drop-Me, close",
     "X-Drop-Me": "1",
     "Expect": "nothing",
+    "X-User-Id": "admin",
+    "X-User": "admin",
+    "X-Roles": "admin",
+    "Remote-User": "admin",
+    "X-Remote-User": "admin",
+    "X-Authenticated-User": "admin",
+    "Client-IP": "6.6.6.6",
+    "X-Originating-IP": "6.6.6.6",
+    "Proxy": "http://evil",
+    "Gatehouse-Device": "secret",
 }
 
 
@@ -90,6 +100,8 @@ class TestRequests:
             "forwarded", "gatehouse-assertion", "x-auth-anything", "x-original-url", "te",
             "x-rewrite-url", "x-http-method-override", "proxy-authorization", "keep-alive",
             "upgrade", "x-drop-me", "expect", "x-forwarded-port", "connection",
+            "x-user-id", "x-user", "x-roles", "remote-user", "x-remote-user",
+            "x-authenticated-user", "client-ip", "x-originating-ip", "proxy", "gatehouse-device",
         }  # fmt: skip
         assert not [name for name, _ in seen.headers if "_" in name]
 
@@ -131,6 +143,7 @@ class TestAnswers:
             (b"set-cookie", b"b=2"),
             (b"set-cookie", b"__Host-gatehouse_session=stolen"),
             (b"set-cookie", b"Gatehouse-csrf=x"),
+            (b"set-cookie", b"=__Host-gatehouse_session=stolen"),
             (b"connection", b"x-hop"),
             (b"x-hop", b"1"),
             (b"x-auth-subject", b"fine"),
@@ -151,6 +164,23 @@ class TestAnswers:
         assert answer.headers["Cache-Control"] == "max-age=60"
         assert "Content-Security-Policy" not in answer.headers
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+    async def test_of_products_do_not_speak_for_the_whole_host(self, world: World) -> None:
+        """A product shares the host: it cannot switch its protection off, nor log users out."""
+        world.shop.headers = [
+            (b"strict-transport-security", b"max-age=0"),
+            (b"clear-site-data", b'"cookies"'),
+            (b"alt-svc", b'h2="evil.example:443"'),
+            (b"service-worker-allowed", b"/"),
+        ]
+        answer = await world.ask("GET", "/open/x")
+        assert answer.headers["Strict-Transport-Security"].startswith("max-age=63072000")
+        assert not {"Clear-Site-Data", "Alt-Svc", "Service-Worker-Allowed"} & set(answer.headers)
+
+    async def test_to_our_services_keep_the_device(self, world: World) -> None:
+        """Only token knows what to do with it."""
+        await world.ask("POST", "/api/v1/auth/login", data=b"{}", headers={"Gatehouse-Device": "d"})
+        assert world.token.seen[0].header("gatehouse-device") == "d"
 
     @pytest.mark.parametrize("status", [301, 304, 204, 404, 500])
     async def test_keep_their_status(self, world: World, status: int) -> None:

@@ -6,11 +6,13 @@ import json
 import pytest
 
 import gateway.protocol
+import gateway.proxy.body
 from gateway.tests.world import World
 
 OK = b"GET /open/ok HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 GET = b"GET /open/x HTTP/1.1\r\n"
 POST = b"POST /open/x HTTP/1.1\r\nHost: a\r\n"
+LOGIN = b"/api/v1/auth/login"
 
 CORPUS = {
     "two hosts": GET + b"Host: a\r\nHost: b\r\n\r\n",
@@ -35,6 +37,7 @@ CORPUS = {
     "two TE": POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "TE with a space": POST + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
     "TE identity": POST + b"Transfer-Encoding: identity\r\n\r\n",
+    "fragment": b"GET /open/x#y HTTP/1.1\r\nHost: a\r\n\r\n",
     "bare LF": b"GET /open/x HTTP/1.1\nHost: a\n\n",
     "bare LF in headers": GET + b"Host: a\nX: y\r\n\r\n",
     "bare CR": GET + b"Host: a\rX: y\r\n\r\n",
@@ -162,6 +165,19 @@ class TestPipelining:
         assert [seen.target for seen in world.shop.seen] == ["/open/ok"]
 
 
+class TestUpgrades:
+    """Upgrades are not made: the request is answered as it stands."""
+
+    @pytest.mark.parametrize("protocol", [b"websocket", b"h2c"])
+    async def test_end_the_connection(self, world: World, protocol: bytes) -> None:
+        """The parser reads nothing after one, so no second request may wait for an answer."""
+        upgrade = b"Connection: Upgrade\r\nUpgrade: " + protocol + b"\r\n\r\n"
+        answer = await world.raw(GET + b"Host: a\r\n" + upgrade)
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"connection: close" in answer.lower()
+        assert world.shop.seen[0].header("upgrade") is None
+
+
 class TestSlowClients:
     """Clients that take their time."""
 
@@ -183,6 +199,43 @@ class TestSlowClients:
         for _, writer in idle:
             writer.close()
         assert answer.startswith(b"HTTP/1.1 200")
+
+    async def test_take_no_connection_to_our_services(self, world: World) -> None:
+        """More half bodies than there are connections, and others still log in."""
+        half = b"POST /api/v1/auth/refresh HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf"
+        idle = [await asyncio.open_connection(world.host, world.port) for _ in range(220)]
+        for _, writer in idle:
+            writer.write(half)
+            await writer.drain()
+        answer = await world.ask("POST", "/api/v1/auth/login", data=b"{}")
+        for _, writer in idle:
+            writer.close()
+        assert answer.status == 200
+        assert [seen.target for seen in world.token.seen] == ["/api/v1/auth/login"]
+
+    @pytest.mark.parametrize("piece", [b"", b"x"])
+    async def test_have_a_time_for_a_body_of_ours(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, piece: bytes
+    ) -> None:
+        """Silence and a drip end alike: 408, and nothing has reached the service."""
+        monkeypatch.setattr(gateway.proxy.body, "_WHOLE_SECONDS", 0.3)
+        reader, writer = await asyncio.open_connection(world.host, world.port)
+        writer.write(POST.replace(b"/open/x", LOGIN) + b"Content-Length: 60000\r\n\r\nx")
+        answer = asyncio.create_task(reader.read())
+        while not answer.done():
+            writer.write(piece)
+            await asyncio.wait([answer], timeout=0.05)
+        writer.close()
+        assert answer.result().startswith(b"HTTP/1.1 408")
+        assert world.token.seen == []
+
+    async def test_are_not_taken_for_a_slow_upstream(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A body that stops for longer than the upstream's patience (1 s) is the client's 408."""
+        monkeypatch.setattr(gateway.proxy.body, "_IDLE_SECONDS", 1.3)
+        answer = await world.raw(POST + b"Content-Length: 9\r\n\r\nhalf")
+        assert answer.startswith(b"HTTP/1.1 408")
 
 
 class TestUnreadBodies:
