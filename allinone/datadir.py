@@ -18,6 +18,7 @@ class DataDir:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._secrets = self.path / "secrets"
         self._secrets.mkdir(mode=0o700, exist_ok=True)
+        self._secrets.chmod(0o700)  # also of a folder that a copy or a restore has left open
         self.pid_file = self.path / "pid"
 
     def secret(self, name: str) -> str:

@@ -32,7 +32,7 @@ _REFUSED_CATEGORIES = frozenset({"Cc", "Cs"})
 _CODES = {"extra_forbidden": "unknown_field"}
 
 
-class _NotOurJson(ValueError):
+class _NotOurJsonError(ValueError):
     """What JSON allows and this API does not; the message may be shown."""
 
 
@@ -167,18 +167,18 @@ def _reason(error: ValueError) -> str:
     """Say where the JSON breaks, without repeating what was sent."""
     if isinstance(error, json.JSONDecodeError):
         return f"Not JSON at line {error.lineno}, column {error.colno}."
-    return str(error) if isinstance(error, _NotOurJson) else "Not JSON."
+    return str(error) if isinstance(error, _NotOurJsonError) else "Not JSON."
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) != len(pairs):
-        raise _NotOurJson("A key stands twice in one object.")
+        raise _NotOurJsonError("A key stands twice in one object.")
     return document
 
 
 def _refuse_constant(_name: str) -> NoReturn:
-    raise _NotOurJson("NaN and Infinity are not JSON.")
+    raise _NotOurJsonError("NaN and Infinity are not JSON.")
 
 
 def _unfit_texts(value: Any, pointer: str) -> list[FieldError]:

@@ -32,6 +32,15 @@ def test_nobody_else_may_read_them(tmp_path: Path) -> None:
     assert modes == {"data": 0o700, "secrets": 0o700, "a": 0o600}
 
 
+def test_an_open_folder_is_closed(tmp_path: Path) -> None:
+    """Secrets that were restored or copied with the wrong rights are out of reach again."""
+    secrets = tmp_path / "data" / "secrets"
+    secrets.mkdir(parents=True)
+    secrets.chmod(0o777)
+    DataDir(tmp_path / "data")
+    assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
+
+
 def test_a_draft_left_by_a_crash_is_no_secret(tmp_path: Path) -> None:
     """A half written file is made anew."""
     data = DataDir(tmp_path / "data")

@@ -37,6 +37,13 @@ class TestWire:
         assert html is not None
         assert html.get_content().replace("\r\n", "\n") == MAIL.html
 
+    @pytest.mark.parametrize("local", ["=?utf-8?q?=0d=0aBcc=3a_x?=", "=?x?q?y?="])
+    async def test_is_never_an_address_that_decodes(self, sink: SmtpSink, local: str) -> None:
+        """An encoded word for a mailbox is refused for good, and nobody gets a mail."""
+        with pytest.raises(PermanentFailure, match="unwritable_header"):
+            await transport(sink).send(replace(MAIL, recipient=f"{local}@example.org"))
+        assert sink.received == []
+
     @pytest.mark.parametrize("line_break", ["\r\n", "\n", "\r"])
     @pytest.mark.parametrize(
         "breaking",

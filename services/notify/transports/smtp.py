@@ -5,6 +5,7 @@ import contextlib
 import ssl
 from collections.abc import Iterator
 from datetime import timedelta
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -54,8 +55,9 @@ class SmtpTransport:
     async def send(self, mail: Mail) -> None:
         """Deliver *mail* (see Transport).
 
-        A 5xx to the recipient or the text is permanent. Everything about the connection, the
-        login or our own sender address is temporary, whatever its code: the mail is not at fault.
+        A 5xx to the recipient or the text is permanent, and so is an address no header can hold.
+        Everything about the connection, the login or our own sender address is temporary, whatever
+        its code: the mail is not at fault.
         """
         client = self._client()
         try:
@@ -111,7 +113,11 @@ def _address(sender: Originator) -> Address:
 
 async def _transfer(client: aiosmtplib.SMTP, mail: Mail) -> None:
     """Run one mail transaction (RFC 5321 §3.3)."""
-    content = compose(mail).as_bytes()
+    try:
+        content = compose(mail).as_bytes()
+    except (ValueError, MessageError):
+        # An address that reads like an encoded word (RFC 2047) fits no header, today or tomorrow.
+        raise PermanentFailure("unwritable_header") from None
     with _named("sender"):
         await client.mail(mail.sender.address)
     with _named("recipient", refusals_are_final=True):
