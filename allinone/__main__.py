@@ -3,19 +3,24 @@
 import argparse
 import asyncio
 import sys
+from datetime import timedelta
 
 import uvloop
 
-from allinone.assembly import build, wire
+from allinone.assembly import build, find_all_complaints, wire
 from allinone.databases import SERVICES, prepare
 from allinone.datadir import DataDir
 from allinone.settings import AllInOneSettings
+from chassis.background import Background
 from chassis.bus import platform_queues
 from chassis.inprocess import InProcessBus
-from chassis.logs import configure
+from chassis.logs import configure, get_logger
 from chassis.postgres import PostgresError, PrivatePostgres
 from chassis.server import Serving, serve
-from chassis.settings import load
+from chassis.settings import load, refused
+
+_LOOK_EVERY = timedelta(seconds=0.5)
+log = get_logger("allinone")
 
 _READY = """
 Gatehouse is ready.
@@ -40,6 +45,8 @@ def main() -> int:
     settings = load(AllInOneSettings)
     configure(level=settings.log_level, style=settings.log_format)
     data_dir = DataDir(settings.data_dir)
+    if complaints := find_all_complaints(settings, data_dir):
+        raise refused(complaints)
     postgres = PrivatePostgres(
         data_dir.path / "postgres", password=data_dir.secret("postgres_password")
     )
@@ -52,16 +59,17 @@ def main() -> int:
         return 1
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(settings, data_dir, postgres.admin_url))
+            runner.run(_run(settings, data_dir, postgres))
     finally:
         postgres.stop()
         data_dir.release()
     return 0
 
 
-async def _run(settings: AllInOneSettings, data_dir: DataDir, admin_url: str) -> None:
+async def _run(settings: AllInOneSettings, data_dir: DataDir, postgres: PrivatePostgres) -> None:
     _say("Bringing the databases up to date …")
     # One after the other: Alembic keeps the running migration in module globals.
+    admin_url = postgres.admin_url
     databases = {service: await prepare(admin_url, data_dir, service) for service in SERVICES}
 
     bus = InProcessBus(platform_queues())
@@ -70,7 +78,20 @@ async def _run(settings: AllInOneSettings, data_dir: DataDir, admin_url: str) ->
         bus.open()
         _say(_READY.format(base=settings.base_url, data=data_dir.path))
 
-    await serve(build(wire(settings, data_dir, databases), bus), on_started=tell)
+    async with Background() as background:
+        background.start("postgres", lambda: _keep_alive(postgres, background))
+        await serve(build(wire(settings, data_dir, databases), bus), on_started=tell)
+
+
+async def _keep_alive(postgres: PrivatePostgres, background: Background) -> None:
+    """Start PostgreSQL again when it has died; until then every service answers 503."""
+    while not background.stopping.is_set():
+        if not postgres.alive:
+            log.error("postgres.died")
+            # Not in a thread: the server dies with the thread that started it.
+            postgres.restart()
+            log.info("postgres.restarted")
+        await background.pause(_LOOK_EVERY)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,7 +15,7 @@ from allinone.settings import AllInOneSettings
 from chassis.app import Deployable
 from chassis.inprocess import InProcessBus
 from chassis.processes import free_port
-from chassis.settings import load
+from chassis.settings import find_complaints, load
 from gateway.settings import GatewaySettings
 from services.audit.settings import AuditSettings
 from services.identity.settings import IdentitySettings
@@ -75,66 +75,70 @@ def wire(
     return Wiring(settings, data_dir, databases, ports | {"gateway": settings.port})
 
 
+def find_all_complaints(settings: AllInOneSettings, data_dir: DataDir) -> list[str]:
+    """Return what is wrong with any setting of any deployable, before anything is started."""
+    nowhere = ServiceDatabase("postgresql+asyncpg://nowhere/x", "postgresql+asyncpg://nowhere/x")
+    wiring = wire(settings, data_dir, dict.fromkeys(SERVICES, nowhere))
+    told = [
+        *find_complaints(TokenSettings, _token(wiring)),
+        *find_complaints(IdentitySettings, _identity(wiring)),
+        *find_complaints(NotifySettings, _notify(wiring)),
+        *find_complaints(AuditSettings, _audit(wiring)),
+        *find_complaints(GatewaySettings, _gateway(wiring)),
+    ]
+    # A setting that several deployables read is complained of once.
+    return list(dict.fromkeys(told))
+
+
 def build(wiring: Wiring, bus: InProcessBus) -> list[Deployable]:
     """Build the five over *bus*; the gateway comes last, so that it starts last and stops first.
 
     Settings that no one here decides come from the environment; complaints exit 78.
     """
     return [
-        services.token.app.build(_token(wiring), bus=bus),
-        services.identity.app.build(_identity(wiring), bus=bus),
-        services.notify.app.build(_notify(wiring), bus=bus),
-        services.audit.app.build(_audit(wiring), bus=bus),
-        gateway.app.build(_gateway(wiring), bus=bus),
+        services.token.app.build(load(TokenSettings, **_token(wiring)), bus=bus),
+        services.identity.app.build(load(IdentitySettings, **_identity(wiring)), bus=bus),
+        services.notify.app.build(load(NotifySettings, **_notify(wiring)), bus=bus),
+        services.audit.app.build(load(AuditSettings, **_audit(wiring)), bus=bus),
+        gateway.app.build(load(GatewaySettings, **_gateway(wiring)), bus=bus),
     ]
 
 
-def _identity(wiring: Wiring) -> IdentitySettings:
-    return load(
-        IdentitySettings,
-        **wiring.service("identity"),
-        token_url=wiring.url("token"),
-        assertion_secrets_from_token=wiring.edge("token", "identity"),
-        assertion_secrets_to_token=wiring.edge("identity", "token"),
-        identity_key=wiring.data_dir.secret("identity_key"),
-        mail_secrets_keys=wiring.data_dir.secret("mail_secrets_key"),
-        bootstrap_admin_must_change=False,
-    )
+def _identity(wiring: Wiring) -> dict[str, Any]:
+    return wiring.service("identity") | {
+        "token_url": wiring.url("token"),
+        "assertion_secrets_from_token": wiring.edge("token", "identity"),
+        "assertion_secrets_to_token": wiring.edge("identity", "token"),
+        "identity_key": wiring.data_dir.secret("identity_key"),
+        "mail_secrets_keys": wiring.data_dir.secret("mail_secrets_key"),
+        "bootstrap_admin_must_change": False,
+    }
 
 
-def _token(wiring: Wiring) -> TokenSettings:
-    return load(
-        TokenSettings,
-        **wiring.service("token"),
-        issuer=wiring.settings.base_url,
-        identity_url=wiring.url("identity"),
-        assertion_secrets_from_identity=wiring.edge("identity", "token"),
-        assertion_secrets_to_identity=wiring.edge("token", "identity"),
-        signing_key_encryption_keys=wiring.data_dir.secret("signing_key_encryption_key"),
-    )
+def _token(wiring: Wiring) -> dict[str, Any]:
+    return wiring.service("token") | {
+        "issuer": wiring.settings.base_url,
+        "identity_url": wiring.url("identity"),
+        "assertion_secrets_from_identity": wiring.edge("identity", "token"),
+        "assertion_secrets_to_identity": wiring.edge("token", "identity"),
+        "signing_key_encryption_keys": wiring.data_dir.secret("signing_key_encryption_key"),
+    }
 
 
-def _notify(wiring: Wiring) -> NotifySettings:
-    return load(
-        NotifySettings,
-        **wiring.service("notify"),
-        mail_transport="inbox",
-        mail_from="Gatehouse <gatehouse@localhost.localdomain>",
-        mail_secrets_keys=wiring.data_dir.secret("mail_secrets_key"),
-    )
+def _notify(wiring: Wiring) -> dict[str, Any]:
+    return wiring.service("notify") | {
+        "mail_transport": "inbox",
+        "mail_from": "Gatehouse <gatehouse@localhost.localdomain>",
+        "mail_secrets_keys": wiring.data_dir.secret("mail_secrets_key"),
+    }
 
 
-def _audit(wiring: Wiring) -> AuditSettings:
-    return load(AuditSettings, **wiring.service("audit"))
+def _audit(wiring: Wiring) -> dict[str, Any]:
+    return wiring.service("audit")
 
 
-def _gateway(wiring: Wiring) -> GatewaySettings:
+def _gateway(wiring: Wiring) -> dict[str, Any]:
     edges = {f"assertion_secrets_to_{name}": wiring.edge("gateway", name) for name in SERVICES}
     urls = {f"{name}_url": wiring.url(name) for name in SERVICES}
-    return load(
-        GatewaySettings,
-        **wiring.process("gateway") | {"host": wiring.settings.host},
-        **edges,
-        **urls,
-        dev_inbox=True,
-    )
+    own = {"host": wiring.settings.host, "dev_inbox": True}
+    return wiring.process("gateway") | edges | urls | own

@@ -37,7 +37,8 @@ def main(
         configure(level="info", style="json")
         asyncio.run(_migrate(migrations, room / "migrations"))
         return
-    settings = load(settings_type)
+    # Only the gateway, which has no room of migrations, can do without the broker.
+    settings = load(settings_type, needs=("rabbitmq_url",) if room is not None else ())
     configure(level=settings.log_level, style=settings.log_format)
     run(lambda: build(settings))
 

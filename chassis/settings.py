@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -14,6 +14,7 @@ from pydantic_settings import (
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from chassis.crypto import parse_keys
@@ -117,15 +118,33 @@ def unreadable_files(settings: type[Settings], *, environ: Mapping[str, str]) ->
     return lines
 
 
-def load(settings: type[S], **overrides: Any) -> S:
-    """Read *settings*; when anything is wrong print every complaint and exit 78."""
+def find_complaints(
+    settings: type[Settings], overrides: Mapping[str, Any], *, needs: Sequence[str] = ()
+) -> list[str]:
+    """Return everything that is wrong with *settings* as the environment gives them.
+
+    *needs* names optional settings that this way of running cannot do without.
+    """
     lines = unreadable_files(settings, environ=os.environ)
-    if lines:
-        raise refused(lines)
+    given = {name.upper() for name, value in os.environ.items() if value}
+    for name in needs:
+        if not {name.upper(), f"{name.upper()}_FILE"} & given:
+            lines.append(f"{name.upper()}: is not set")
     try:
-        return settings(**overrides)
+        settings(**overrides)
     except ValidationError as error:
-        raise refused(complaints(error)) from None
+        lines += complaints(error)
+    except SettingsError as error:
+        # An unreadable file is named above; pydantic names the field of anything else.
+        lines = lines or [str(error)]
+    return lines
+
+
+def load(settings: type[S], *, needs: Sequence[str] = (), **overrides: Any) -> S:
+    """Read *settings*; when anything is wrong print every complaint and exit 78."""
+    if lines := find_complaints(settings, overrides, needs=needs):
+        raise refused(lines)
+    return settings(**overrides)
 
 
 def refused(lines: list[str]) -> SystemExit:

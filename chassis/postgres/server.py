@@ -79,6 +79,11 @@ class PrivatePostgres:
         """The process id of the running postmaster."""
         return self._running().pid
 
+    @property
+    def alive(self) -> bool:
+        """Whether it has been started and still runs."""
+        return self._child is not None and self._child.alive
+
     def start(self) -> None:
         """Make the data folder if there is none, start, and return when connections are taken."""
         if self._child is not None:

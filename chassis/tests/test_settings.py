@@ -65,6 +65,19 @@ def test_an_unreadable_file_is_a_complaint(
     assert "KEYS_FILE: cannot be read" in capsys.readouterr().err
 
 
+def test_what_one_way_of_running_needs_is_asked_for_with_the_rest(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An optional setting that this process cannot do without stands in the same list."""
+    monkeypatch.setenv("KEYS", KEY)
+    monkeypatch.delenv("PORT", raising=False)
+    with pytest.raises(SystemExit):
+        load(Example, needs=("limit",))
+    lines = capsys.readouterr().err
+    assert "LIMIT: is not set" in lines
+    assert "PORT: is not set" in lines
+
+
 def test_secrets_do_not_print() -> None:
     """A settings object can be logged by accident without harm."""
     settings = Example(port=1, keys=KEY)

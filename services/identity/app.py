@@ -14,7 +14,7 @@ from chassis.internal import InternalClient
 from chassis.metrics import Metrics
 from chassis.outbox import Outbox
 from chassis.pusher import UrgentPusher
-from chassis.rabbitmq import RabbitMQBus
+from chassis.rabbitmq import open_bus
 from chassis.relay import Relay
 from chassis.settings import refused
 from contracts.envelope import CloudEvent
@@ -65,7 +65,9 @@ def build(
 
     *argon2* is for tests: no setting makes a hash cheaper. Exits 78 when there is no bus.
     """
-    parts = _Parts(settings, bus or _rabbitmq(settings), clock or SystemClock(), argon2)
+    parts = _Parts(
+        settings, bus or open_bus(settings, name="identity"), clock or SystemClock(), argon2
+    )
     health = Health()
     health.add_check("database", parts.database.ping)
     return Deployable(
@@ -240,9 +242,3 @@ class _Parts:
             limit=self._settings.rate_limit_password_reset,
             added=self._requests.added,
         )
-
-
-def _rabbitmq(settings: IdentitySettings) -> EventBus:
-    if settings.rabbitmq_url is None:
-        raise refused(["RABBITMQ_URL: is not set"])
-    return RabbitMQBus(settings.rabbitmq_url.get_secret_value(), name="identity")

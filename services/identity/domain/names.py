@@ -11,6 +11,8 @@ _MAX_LOCAL_LENGTH = 64
 _MAX_DOMAIN_LENGTH = 253
 # RFC 5322 §3.2.3 dot-atom: quoted local parts are refused, nobody has one by accident.
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+# RFC 2047 §2: mail programs would decode it, so that a mail went elsewhere than it says.
+_ENCODED_WORD = "=?"
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{2,31}")
 
@@ -28,6 +30,8 @@ class EmailAddress:
         local, at, domain = text.rpartition("@")
         if not at or len(local) > _MAX_LOCAL_LENGTH or not _LOCAL.fullmatch(local):
             raise ValueError("not an e-mail address")
+        if _ENCODED_WORD in local:
+            raise ValueError("not an e-mail address that a mail can be written to")
         ascii_domain = _ascii_domain(domain)
         whole = f"{local}@{ascii_domain}"
         if len(whole) > MAX_EMAIL_LENGTH:

@@ -33,6 +33,7 @@ class TestEmailAddress:
             "a@b@example.com",
             "a b@example.com",
             '"a b"@example.com',
+            "=?utf-8?q?x?=@example.com",
             ".a@example.com",
             "a.@example.com",
             "a..b@example.com",
