@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from chassis.database import Transaction
 from services.identity.domain.history import FailedAttempt, LoginRecord
 from services.identity.domain.paging import Page, write_cursor
-from services.identity.models import failed_login_attempts, login_history
+from services.identity.models import failed_login_attempts, login_history, users
 
 
 async def add_login(tx: Transaction, record: LoginRecord) -> None:
@@ -17,8 +17,23 @@ async def add_login(tx: Transaction, record: LoginRecord) -> None:
 
 
 async def add_failure(tx: Transaction, failure: FailedAttempt) -> None:
-    """Store one failure."""
+    """Store one failure, for its owner's history as well when the name is somebody's.
+
+    Both statements run for every name: the time of an answer must not tell which ones exist.
+    """
     await tx.execute(sa.insert(failed_login_attempts).values(asdict(failure)))
+    row = {
+        "id": failure.id,
+        "occurred_at": failure.attempted_at,
+        "ip": failure.ip,
+        "user_agent": failure.user_agent,
+        "outcome": failure.reason,
+    }
+    c = login_history.c
+    of_owner = sa.select(
+        users.c.id, *(sa.literal(value, c[name].type) for name, value in row.items())
+    ).where(users.c.id == sa.literal(failure.user_id, c.user_id.type))
+    await tx.execute(sa.insert(login_history).from_select(["user_id", *row], of_owner))
 
 
 async def list_logins(

@@ -103,7 +103,7 @@ class Attempts:
         async with self._database.transaction() as tx:
             settled = await counters.fail(tx, attempt.key, attempt.id, now=now, limits=self._limits)
             await self._count_besides(tx, attempt)
-            is_known = attempt.user is not None and await users.hold(tx, attempt.user.id)
+            is_known = await self._hold(tx, attempt)
             if is_known and settled is not None and attempt.device is None:
                 exhausted = settled.counter.consecutive == MAX_CONSECUTIVE_FAILURES
                 if settled.just_locked or exhausted:
@@ -171,11 +171,16 @@ class Attempts:
             return TooManyAttempts(retry_after=1)
         if attempt.source is not None:
             await sources.fail(tx, attempt.source, attempt.id, now=now)
-        is_known = attempt.user is not None and await users.hold(tx, attempt.user.id)
+        is_known = await self._hold(tx, attempt)
         if is_known and settled and settled.just_locked and attempt.device is None:
             await self._failures.announce_lock(tx, attempt, settled.counter)
         await self._failures.record(tx, attempt, AccountLocked.code, is_known=is_known)
         return AccountLocked(retry_after=whole_seconds(wait))
+
+    async def _hold(self, tx: Transaction, attempt: Attempt) -> bool:
+        """Say whether the name is somebody's, still; asked at the same cost for every name."""
+        held = attempt.id if attempt.user is None else attempt.user.id
+        return await users.hold(tx, held) and attempt.user is not None
 
     async def _count_besides(self, tx: Transaction, attempt: Attempt) -> None:
         """Count a failure also for the account behind a device, and for the source."""

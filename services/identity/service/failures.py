@@ -10,7 +10,7 @@ from chassis.outbox import Outbox
 from contracts.identity import LoginFailed, UserLocked
 from services.identity.devices import Device
 from services.identity.domain.accounts import User
-from services.identity.domain.history import FailedAttempt, LoginRecord
+from services.identity.domain.history import FailedAttempt
 from services.identity.domain.lockout import Counter
 from services.identity.repository import history, users
 
@@ -48,7 +48,6 @@ class Failures:
         now, caller = self._clock.now(), attempt.caller
         user_id = attempt.user.id if attempt.user is not None and is_known else None
         name_hash = attempt.name_hash if user_id is None else None
-        where = {"ip": caller.client_address, "user_agent": caller.user_agent}
         await history.add_failure(
             tx,
             FailedAttempt(
@@ -57,14 +56,10 @@ class Failures:
                 name_hash=name_hash,
                 attempted_at=now,
                 reason=reason,
-                **where,
+                ip=caller.client_address,
+                user_agent=caller.user_agent,
             ),
         )
-        if user_id is not None:
-            record = LoginRecord(
-                id=attempt.id, user_id=user_id, occurred_at=now, outcome=reason, **where
-            )
-            await history.add_login(tx, record)
         await self._outbox.emit(
             tx,
             LoginFailed(user_id=user_id, name_hash=name_hash, reason=reason),
