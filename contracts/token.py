@@ -12,6 +12,7 @@ EndReason = Literal[
     "replaced",
     "refresh_token_reused",
     "password_reset",
+    "password_reset_forced",
     "password_changed",
     "user_locked",
     "user_disabled",

@@ -57,6 +57,7 @@ RULES: dict[str, Rule] = {
     "identity.password.changed.v1": Rule((), _SESSION),
     "identity.password.reset_requested.v1": Rule(),
     "identity.password.reset.v1": Rule(),
+    "identity.password.reset_forced.v1": Rule(),
     "identity.verification.requested.v1": Rule(),
     "token.session.started.v1": Rule(("amr",), _SESSION),
     "token.session.ended.v1": Rule(("reason", "revoked_until"), _SESSION),
