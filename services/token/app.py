@@ -28,6 +28,7 @@ from services.token.domain.keys import RotationPolicy
 from services.token.identity_client import IdentityClient
 from services.token.keys import KeyRing
 from services.token.routes import Endpoints, routes
+from services.token.service.administration import Administration
 from services.token.service.endings import Endings
 from services.token.service.housekeeping import Housekeeping
 from services.token.service.issuing import Issuing
@@ -134,10 +135,11 @@ class Parts:
             timeout=settings.authenticate_timeout,
             deadline=settings.authenticate_deadline,
         )
+        subjects = SubjectCache(identity=identity, database=self._database, clock=self._clock)
         return Endpoints(
             issuer=settings.issuer,
             login_=self._login(identity, issuing),
-            refresh_=self._refresh(identity, issuing),
+            refresh_=self._refresh(subjects, issuing),
             sessions_=Sessions(
                 database=self._database,
                 endings=self._endings,
@@ -146,6 +148,12 @@ class Parts:
                     issuer=settings.issuer, audience=settings.audience, clock=self._clock
                 ),
                 keys=self._ring,
+            ),
+            administration_=Administration(
+                database=self._database,
+                endings=self._endings,
+                subjects=subjects,
+                clock=self._clock,
             ),
             revocations_=Revocations(database=self._database, clock=self._clock),
             consumer=self._consumer,
@@ -200,13 +208,13 @@ class Parts:
             max_sessions=self._settings.max_sessions_per_user,
         )
 
-    def _refresh(self, identity: IdentityClient, issuing: Issuing) -> Refresh:
+    def _refresh(self, subjects: SubjectCache, issuing: Issuing) -> Refresh:
         return Refresh(
             database=self._database,
             outbox=self._outbox,
             endings=self._endings,
             issuing=issuing,
-            subjects=SubjectCache(identity=identity, database=self._database, clock=self._clock),
+            subjects=subjects,
             clock=self._clock,
             grace=timedelta(seconds=self._settings.refresh_grace_seconds),
         )
