@@ -62,6 +62,7 @@ RULES: dict[str, Rule] = {
     "token.session.started.v1": Rule(("amr",), _SESSION),
     "token.session.ended.v1": Rule(("reason", "revoked_until"), _SESSION),
     "token.token.refreshed.v1": Rule((), _SESSION),
+    "token.refresh.failed.v1": Rule((), _SESSION, "failure"),
     "token.refresh_token.reused.v1": Rule((), _SESSION, "denied"),
     "token.token.revoked.v1": Rule(("kind", "below_version", "revoked_until"), ("value",)),
     "token.signing_key.rotated.v1": Rule(("kid", "previous_kid"), ()),
