@@ -124,6 +124,12 @@ class PasswordReset(UserEvent):
     type: ClassVar[str] = "identity.password.reset.v1"
 
 
+class PasswordResetForced(UserEvent):
+    """An administrator voided the password until the owner sets a new one; every session ends."""
+
+    type: ClassVar[str] = "identity.password.reset_forced.v1"
+
+
 class VerificationRequested(UserEvent):
     """A new verification link was asked for and sent."""
 
@@ -146,5 +152,6 @@ EVENTS: tuple[type[EventData], ...] = (
     PasswordChanged,
     PasswordResetRequested,
     PasswordReset,
+    PasswordResetForced,
     VerificationRequested,
 )

@@ -12,6 +12,7 @@ from contracts.envelope import COMMANDS_EXCHANGE, EVENTS_EXCHANGE, EventData
 from contracts.identity import (
     PasswordChanged,
     PasswordReset,
+    PasswordResetForced,
     UserDeleted,
     UserDisabled,
     UserEmailChanged,
@@ -31,7 +32,13 @@ def _events(*types: type[EventData]) -> tuple[tuple[str, str], ...]:
 PLATFORM_QUEUES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "audit.events": ((EVENTS_EXCHANGE, "#"),),
     "token.identity": _events(
-        PasswordReset, PasswordChanged, UserLocked, UserDisabled, UserDeleted, UserRolesChanged
+        PasswordReset,
+        PasswordResetForced,
+        PasswordChanged,
+        UserLocked,
+        UserDisabled,
+        UserDeleted,
+        UserRolesChanged,
     ),
     "notify.commands": (
         (COMMANDS_EXCHANGE, SendVerificationMail.type),

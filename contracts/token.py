@@ -12,6 +12,7 @@ EndReason = Literal[
     "replaced",
     "refresh_token_reused",
     "password_reset",
+    "password_reset_forced",
     "password_changed",
     "user_locked",
     "user_disabled",
@@ -52,6 +53,15 @@ class TokenRefreshed(SessionEvent):
     type: ClassVar[str] = "token.token.refreshed.v1"
 
 
+class RefreshFailed(SessionEvent):
+    """A refresh token was refused because its session is over.
+
+    A token that nobody was ever given names nobody and makes no event.
+    """
+
+    type: ClassVar[str] = "token.refresh.failed.v1"
+
+
 class RefreshTokenReused(SessionEvent):
     """A spent refresh token came back: two parties hold it, so the family was ended."""
 
@@ -80,6 +90,7 @@ EVENTS: tuple[type[EventData], ...] = (
     SessionStarted,
     SessionEnded,
     TokenRefreshed,
+    RefreshFailed,
     RefreshTokenReused,
     TokenRevoked,
     SigningKeyRotated,

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 
-from chassis.caller import Principal
 from chassis.jwt import AccessToken, AccessTokenVerifier, InvalidToken, TokenExpired, UnknownKey
 from gateway.denylist import DenyList
 from gateway.errors import RoleMissing, TokenRequired
@@ -31,8 +30,8 @@ class Authentication:
         self._denylist = denylist
         self._tokens = tokens
 
-    async def principal(self, route: Route, authorization: Sequence[str]) -> Principal | None:
-        """Return who calls *route*, or None for nobody.
+    async def token(self, route: Route, authorization: Sequence[str]) -> AccessToken | None:
+        """Return the token that says who calls *route*, or None for nobody.
 
         Raises TokenRequired, InvalidToken, TokenExpired, TokenRevoked, TokenStale, RoleMissing,
         KeysUnavailable.
@@ -50,15 +49,15 @@ class Authentication:
             raise refusal
         if route.roles and not route.roles & token.roles:
             raise RoleMissing
-        return token.principal
+        return token
 
-    async def _any_of_ours(self, text: str) -> Principal | None:
-        """Return whose token this is, also when its session has ended; None when it has expired.
+    async def _any_of_ours(self, text: str) -> AccessToken | None:
+        """Return the token, also when its session has ended; None when it has expired.
 
         Logging out twice is no error, and what has expired proves nothing any more.
         """
         try:
-            return (await self._verified(text)).principal
+            return await self._verified(text)
         except TokenExpired:
             return None
 

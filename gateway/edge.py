@@ -13,6 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from chassis.caller import Principal
 from chassis.errors import Problem
+from chassis.jwt import AccessToken
 from chassis.metrics import Metrics
 from chassis.middleware import SECURITY_HEADERS, answer, state_of
 from gateway.address import Address, ClientAddresses, limit_key
@@ -87,13 +88,13 @@ class Edge:
         route = scope["route"] = parts.table.find(segments, scope["method"])
         address = self._address(scope)
         authorization = values_of(scope["headers"], b"authorization")
-        principal = await parts.authentication.principal(route, authorization)
-        await self._limit(route, address, principal, reply)
+        token = await parts.authentication.token(route, authorization)
+        await self._limit(route, address, token, reply)
         if route.page is not None:
             page = parts.pages.answer(route.page, Request(scope))
             await page(scope, receive, reply)
             return
-        request = _inbound(scope, framing, principal, address)
+        request = _inbound(scope, framing, token.principal if token else None, address)
         if not request.upstream.service:
             request.state.headers = _PRODUCT_HEADERS
         await parts.proxy.forward(request, receive, reply)
@@ -108,14 +109,16 @@ class Edge:
         return self._parts.addresses.find(peer, forwarded_for)
 
     async def _limit(
-        self, route: Route, address: Address, principal: Principal | None, reply: "_Reply"
+        self, route: Route, address: Address, token: AccessToken | None, reply: "_Reply"
     ) -> None:
         if not route.limits:
             return
         key = limit_key(address)
-        user = str(principal.user_id) if principal else None
+        user = str(token.sub) if token else None
         decision = await self._parts.limiter.decide(
-            [limit.demand(address=key, user=user) for limit in route.limits]
+            [limit.demand(address=key, user=user) for limit in route.limits],
+            # Where a token is optional, one of an ended session still says who it was.
+            None if route.access == "optional" else token,
         )
         reply.add(rate_limit_headers(decision))
         if not decision.allowed:

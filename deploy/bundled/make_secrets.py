@@ -20,7 +20,12 @@ from pathlib import Path
 
 SERVICES = ("identity", "token", "notify", "audit")
 BROKER_USERS = (*SERVICES, "gateway")
-REDIS_USERS = ("gateway", "token")
+REDIS_KEYS = {
+    # A script's keys count as written, even those it only reads.
+    "gateway": "~gatehouse:limit:* ~gatehouse:denied:*",
+    "token": "~gatehouse:denied:*",
+}
+REDIS_USERS = tuple(REDIS_KEYS)
 EDGES = (
     ("gateway", "identity"),
     ("gateway", "token"),
@@ -116,7 +121,8 @@ def _redis_users(value: Value) -> str:
     lines = ["user default off"]
     for user in REDIS_USERS:
         digest = hashlib.sha256(value(f"redis_{user}").encode()).hexdigest()
-        lines.append(f"user {user} on #{digest} ~* &* +@all -@admin -@dangerous +info")
+        rights = "resetchannels +@all -@admin -@dangerous +info"
+        lines.append(f"user {user} on #{digest} {REDIS_KEYS[user]} {rights}")
     return "\n".join(lines) + "\n"
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from prometheus_client import Gauge
 
 from chassis.background import Background
+from chassis.jwt import AccessToken
 from chassis.logs import get_logger
 from chassis.metrics import Metrics
 from gateway.limits.limiter import Decision, Demand, LimiterUnavailable
@@ -41,11 +42,11 @@ class FailoverLimiter:
         """Whether Redis decides now."""
         return not self._lost.is_set()
 
-    async def decide(self, demands: Sequence[Demand]) -> Decision:
-        """Decide all *demands* of one request."""
+    async def decide(self, demands: Sequence[Demand], token: AccessToken | None = None) -> Decision:
+        """Decide all *demands* of one request. Raises TokenRevoked, TokenStale."""
         if self.available:
             try:
-                return await self._redis.decide(demands)
+                return await self._redis.decide(demands, token)
             except LimiterUnavailable as error:
                 self._lose(str(error))
         return await self._memory.decide(demands)

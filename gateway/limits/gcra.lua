@@ -1,7 +1,23 @@
--- Decide all limits of one request at once (GCRA): either every key is charged or none.
--- KEYS: one per limit. ARGV: the time in microseconds ('' for this server's own), then for each
--- limit its period and its emission interval, in microseconds.
--- Answers 'backlog, wait' per limit, in microseconds: the same arithmetic as limiter.judge.
+-- Decide all limits of one request at once (GCRA): either every key is charged or none. Before
+-- that, look whether the request's access token is denied (D12): then nothing is charged.
+-- KEYS: one per limit; behind them, when there is a token, the deny list's keys of its jti, its sid
+-- and its sub. ARGV: the time in microseconds ('' for this server's own), the token's version ('' for
+-- no token), then for each limit its period and its emission interval, in microseconds.
+-- Answers 'backlog, wait' per limit, in microseconds: the same arithmetic as limiter.judge. Of a
+-- denied token only one number: 1 when it is revoked, 2 when it is older than a change of its user.
+local limits = #KEYS
+local version = tonumber(ARGV[2])
+if version then
+  limits = limits - 3
+  local denied = redis.call('MGET', KEYS[limits + 1], KEYS[limits + 2], KEYS[limits + 3])
+  if denied[1] or denied[2] then
+    return {1}
+  end
+  if denied[3] and version < (tonumber(denied[3]) or 0) then
+    return {2}
+  end
+end
+
 local now = tonumber(ARGV[1])
 if not now then
   local time = redis.call('TIME')
@@ -10,10 +26,10 @@ end
 
 local answer = {}
 local refused = false
-for i, key in ipairs(KEYS) do
-  local period = tonumber(ARGV[2 * i])
-  local interval = tonumber(ARGV[2 * i + 1])
-  local backlog = math.max((tonumber(redis.call('GET', key)) or 0) - now, 0)
+for i = 1, limits do
+  local period = tonumber(ARGV[2 * i + 1])
+  local interval = tonumber(ARGV[2 * i + 2])
+  local backlog = math.max((tonumber(redis.call('GET', KEYS[i])) or 0) - now, 0)
   local wait = math.max(backlog + interval - period, 0)
   refused = refused or wait > 0
   answer[2 * i - 1] = backlog
@@ -21,10 +37,10 @@ for i, key in ipairs(KEYS) do
 end
 
 if not refused then
-  for i, key in ipairs(KEYS) do
-    local backlog = answer[2 * i - 1] + tonumber(ARGV[2 * i + 1])
+  for i = 1, limits do
+    local backlog = answer[2 * i - 1] + tonumber(ARGV[2 * i + 2])
     answer[2 * i - 1] = backlog
-    redis.call('SET', key, string.format('%.0f', now + backlog), 'PX', math.ceil(backlog / 1000))
+    redis.call('SET', KEYS[i], string.format('%.0f', now + backlog), 'PX', math.ceil(backlog / 1000))
   end
 end
 return answer

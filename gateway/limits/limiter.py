@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Protocol
 
+from chassis.jwt import AccessToken
 from gateway.limits.rate import Rate
 
 _MICROSECONDS = 1_000_000
@@ -60,10 +61,11 @@ class Decision:
 class Limiter(Protocol):
     """Decides whether a request may pass, and counts it when it may."""
 
-    async def decide(self, demands: Sequence[Demand]) -> Decision:
+    async def decide(self, demands: Sequence[Demand], token: AccessToken | None = None) -> Decision:
         """Decide all *demands* of one request in one atomic step.
 
-        Raises LimiterUnavailable when it cannot decide now.
+        Raises LimiterUnavailable when it cannot decide now, and where the counters lie beside
+        the deny list also TokenRevoked or TokenStale for *token*, which then costs nothing.
         """
         ...
 
@@ -75,7 +77,7 @@ class LimiterUnavailable(Exception):  # noqa: N818 - a state of the world
 def judge(demands: Sequence[Demand], arrivals: Sequence[int], now_us: int) -> Decision:
     """Decide by GCRA; *arrivals* are the theoretical arrival times as stored, in microseconds.
 
-    The Lua script in `redis.lua` says the same; one suite of tests holds both to it.
+    The Lua script in `gcra.lua` says the same; one suite of tests holds both to it.
     """
     backlogs = [max(arrival - now_us, 0) for arrival in arrivals]
     waits = [

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from chassis.clock import Clock
+from chassis.jwt import AccessToken
 from gateway.limits.limiter import Decision, Demand, judge
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -23,7 +24,11 @@ class MemoryLimiter:
         self._max_keys = max_keys
         self._arrivals: dict[str, int] = {}
 
-    async def decide(self, demands: Sequence[Demand]) -> Decision:
+    async def decide(
+        self,
+        demands: Sequence[Demand],
+        token: AccessToken | None = None,  # noqa: ARG002 - the deny list in memory was asked before
+    ) -> Decision:
         """Decide all *demands* of one request; nothing awaits in between, so it is atomic."""
         now = (self._clock.now() - _EPOCH) // timedelta(microseconds=1)
         mine = [Demand(d.name, d.key, d.rate.divided(self._share)) for d in demands]

@@ -1,7 +1,10 @@
-"""Limits counted in Redis, exactly and together for every gateway: one script call a request."""
+"""Limits counted in Redis, exactly and together for every gateway: one script call a request.
+
+The same call reads the deny list that token keeps there (D12 c).
+"""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
@@ -12,11 +15,16 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from chassis.clock import Clock
+from chassis.errors import Unauthenticated
+from chassis.jwt import AccessToken
+from contracts.denylist import denied_key
+from gateway.errors import TokenRevoked, TokenStale
 from gateway.limits.limiter import Decision, Demand, LimiterUnavailable, verdict
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PREFIX = "gatehouse:limit:"
 _CONNECTIONS = 32
+_DENIALS: Mapping[int, type[Unauthenticated]] = {1: TokenRevoked, 2: TokenStale}
 _SCRIPT = Path(__file__).with_name("gcra.lua")
 
 
@@ -46,13 +54,13 @@ class RedisLimiter:
         )
         return cls(Redis(connection_pool=pool), timeout=timeout, clock=clock)
 
-    async def decide(self, demands: Sequence[Demand]) -> Decision:
-        """Decide all *demands* of one request in one atomic script call.
+    async def decide(self, demands: Sequence[Demand], token: AccessToken | None = None) -> Decision:
+        """Decide all *demands* of one request, and whether *token* lives, in one script call.
 
-        Raises LimiterUnavailable.
+        Raises LimiterUnavailable, TokenRevoked, TokenStale.
         """
-        keys = [_PREFIX + demand.key for demand in demands]
-        arguments: list[str | int] = [self._now()]
+        keys = [_PREFIX + demand.key for demand in demands] + _denials_of(token)
+        arguments: list[str | int] = [self._now(), "" if token is None else token.ver]
         for demand in demands:
             arguments += [demand.rate.period_us, demand.rate.interval_us]
         try:
@@ -60,6 +68,8 @@ class RedisLimiter:
                 numbers: list[int] = await self._script(keys=keys, args=arguments)
         except (RedisError, TimeoutError, OSError) as error:
             raise LimiterUnavailable(type(error).__name__) from error
+        if len(numbers) == 1:
+            raise _DENIALS[numbers[0]]
         pairs = zip(numbers[::2], numbers[1::2], strict=True)
         return Decision(tuple(verdict(d, *pair) for d, pair in zip(demands, pairs, strict=True)))
 
@@ -80,3 +90,14 @@ class RedisLimiter:
         if self._clock is None:
             return ""
         return (self._clock.now() - _EPOCH) // timedelta(microseconds=1)
+
+
+def _denials_of(token: AccessToken | None) -> list[str]:
+    """Return where the deny list would name *token*, as the script expects it."""
+    if token is None:
+        return []
+    return [
+        denied_key("jti", token.jti),
+        denied_key("sid", token.sid),
+        denied_key("sub", token.sub),
+    ]

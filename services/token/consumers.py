@@ -8,6 +8,7 @@ from contracts.envelope import CloudEvent
 from contracts.identity import (
     PasswordChanged,
     PasswordReset,
+    PasswordResetForced,
     UserDeleted,
     UserDisabled,
     UserLocked,
@@ -25,6 +26,7 @@ def subscriptions(changes: SubjectChanges) -> list[Subscription]:
     """Return the table of event types and what each does."""
     return [
         _on(PasswordReset.type, changes, _password_reset),
+        _on(PasswordResetForced.type, changes, _password_reset_forced),
         _on(PasswordChanged.type, changes, _password_changed),
         _on(UserLocked.type, changes, _locked),
         _on(UserDisabled.type, changes, _disabled),
@@ -46,6 +48,13 @@ def _password_reset(event: CloudEvent) -> SubjectChange:
     data = data_of(event, PasswordReset)
     return SubjectChange(
         user_id=data.user_id, version=_version(event), ends_sessions="password_reset"
+    )
+
+
+def _password_reset_forced(event: CloudEvent) -> SubjectChange:
+    data = data_of(event, PasswordResetForced)
+    return SubjectChange(
+        user_id=data.user_id, version=_version(event), ends_sessions="password_reset_forced"
     )
 
 

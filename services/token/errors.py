@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from chassis.errors import BadRequest, FieldError, NotFound, Problem, Unauthenticated, Unavailable
+from chassis.errors import (
+    BadRequest,
+    FieldError,
+    Forbidden,
+    NotFound,
+    Problem,
+    Unauthenticated,
+    Unavailable,
+)
 
 
 class InvalidCredentials(Unauthenticated):
@@ -40,6 +48,20 @@ class SessionNotFound(NotFound):
 
     code = "not_found"
     title = "There is no such session."
+
+
+class UnknownUser(NotFound):
+    """No user has that id, or none that the caller may see."""
+
+    code = "not_found"
+    title = "There is no such user."
+
+
+class RoleRequired(Forbidden):
+    """The caller lacks the role this needs."""
+
+    code = "role_required"
+    title = "Your roles do not allow this."
 
 
 class SigningKeyMissing(Unavailable):

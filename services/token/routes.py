@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from chassis.caller import Principal
 from chassis.consumer import Consumer
-from chassis.errors import FieldError, InvalidInput, MalformedBody
+from chassis.errors import FieldError, InvalidInput, MalformedBody, NotFound
 from chassis.http import JSON_TYPE, query, read_body, read_json, respond
 from chassis.middleware import caller_of
 from chassis.subscriptions import Unprocessable
@@ -24,7 +24,12 @@ from contracts.internal import (
 )
 from services.token.domain.keys import JWKS_MAX_AGE
 from services.token.domain.revocations import Cursor
-from services.token.errors import EventNotAccepted, LoginRequired, SessionNotFound
+from services.token.errors import (
+    EventNotAccepted,
+    LoginRequired,
+    SessionNotFound,
+    UnknownUser,
+)
 from services.token.keys import KeyRing
 from services.token.schemas import (
     AuthorizationServerMetadata,
@@ -37,6 +42,7 @@ from services.token.schemas import (
     SessionsResponse,
     TokenResponse,
 )
+from services.token.service.administration import Administration
 from services.token.service.login import Login
 from services.token.service.refresh import Refresh
 from services.token.service.revocations import Revocations
@@ -56,6 +62,7 @@ class Endpoints:
     login_: Login
     refresh_: Refresh
     sessions_: Sessions
+    administration_: Administration
     revocations_: Revocations
     consumer: Consumer
     keys: KeyRing
@@ -98,13 +105,20 @@ class Endpoints:
     async def end_session(self, request: Request) -> Response:
         """DELETE /api/v1/sessions/{id}."""
         principal = _principal_of(request)
-        session_id = _uuid_or_404(request.path_params["id"])
+        session_id = _uuid_or(SessionNotFound, request.path_params["id"])
         await self.sessions_.end_one(session_id, principal, caller=caller_of(request))
         return respond(status=HTTPStatus.NO_CONTENT)
 
     async def end_other_sessions(self, request: Request) -> Response:
         """DELETE /api/v1/sessions."""
         await self.sessions_.end_others(_principal_of(request), caller=caller_of(request))
+        return respond(status=HTTPStatus.NO_CONTENT)
+
+    async def end_sessions_of(self, request: Request) -> Response:
+        """DELETE /api/v1/admin/users/{id}/sessions."""
+        principal = _principal_of(request)
+        user_id = _uuid_or(UnknownUser, request.path_params["id"])
+        await self.administration_.end_sessions(user_id, principal, caller=caller_of(request))
         return respond(status=HTTPStatus.NO_CONTENT)
 
     async def jwks(self, request: Request) -> Response:
@@ -165,6 +179,7 @@ def routes(endpoints: Endpoints) -> list[Route]:
         Route("/api/v1/sessions", endpoints.list_sessions, methods=["GET"]),
         Route("/api/v1/sessions", endpoints.end_other_sessions, methods=["DELETE"]),
         Route("/api/v1/sessions/{id}", endpoints.end_session, methods=["DELETE"]),
+        Route("/api/v1/admin/users/{id}/sessions", endpoints.end_sessions_of, methods=["DELETE"]),
         Route(JWKS_PATH, endpoints.jwks, methods=["GET"]),
         Route(METADATA_PATH, endpoints.metadata, methods=["GET"]),
         Route(REVOCATIONS_PATH, endpoints.revocations, methods=["GET"]),
@@ -189,8 +204,8 @@ def _has_body(request: Request) -> bool:
     return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
-def _uuid_or_404(text: str) -> UUID:
+def _uuid_or(missing: type[NotFound], text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise SessionNotFound from None
+        raise missing from None

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from chassis.settings import KeyList, ServiceSettings
 from services.token.domain.sessions import Lifetimes
@@ -33,6 +33,7 @@ class TokenSettings(ServiceSettings):
     signing_algorithm: Literal["ES256", "EdDSA", "RS256"] = "ES256"
     signing_key_encryption_keys: KeyList
     key_rotation_days: int = Field(default=30, ge=1, le=365)
+    redis_url: SecretStr | None = None
     authenticate_timeout: float = Field(default=7.0, gt=_AUTHENTICATE_MARGIN_SECONDS, le=60)
 
     @property

@@ -5,12 +5,31 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
+from uuid import UUID, uuid4
 
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
 from sqlalchemy.engine import make_url
 
+from chassis.clock import SystemClock
 from chassis.crypto import parse_keys
+from chassis.jwt import AccessToken
+from chassis.testing.servers import RedisServer
+from gateway.errors import TokenRevoked
+from gateway.limits.limiter import Demand
+from gateway.limits.rate import Rate
+from gateway.limits.redis import RedisLimiter
+from services.token.domain.revocations import Revocation
+from services.token.shared_denylist import SharedDenyList
 from tests.deploy.files import ROOT, SERVICES, of_kind, secrets_maker
+
+Client = TypeVar("Client", SharedDenyList, RedisLimiter)
 
 MAKER = ROOT / "deploy" / "bundled" / "make_secrets.py"
 
@@ -88,6 +107,64 @@ class TestMakingSecrets:
         }
 
 
+@pytest.mark.real
+class TestCacheUsers:
+    """What a real server makes of users.acl."""
+
+    @pytest.fixture
+    async def urls(
+        self, redis: RedisServer, redis_url: str, tmp_path: Path
+    ) -> AsyncIterator[dict[str, str]]:
+        """Give the URL of each user, who exists until the test is over."""
+        _run(tmp_path)
+        _, *lines = (tmp_path / "redis" / "users.acl").read_text().splitlines()
+        users = {line.split()[1]: line.split()[2:] for line in lines}
+        server = make_url(redis_url)
+        async with Redis.from_url(redis_url) as admin:
+            for name, rules in users.items():
+                await _command(admin, "ACL", "SETUSER", name, "reset", *rules)
+            given = {name: make_url((tmp_path / name / "redis_url").read_text()) for name in users}
+            yield {
+                name: url.set(host=server.host, port=server.port).render_as_string(
+                    hide_password=False
+                )
+                for name, url in given.items()
+            }
+            await _command(admin, "ACL", "DELUSER", *users)
+        assert redis
+
+    async def test_each_may_what_it_has_to(self, urls: dict[str, str]) -> None:
+        """Token writes the deny list; a gateway counts, probes, and is told."""
+        clock = SystemClock()
+        until = clock.now() + timedelta(minutes=1)
+        token = _token(sid := uuid4())
+        demands = [Demand("account", "ada", Rate.parse("5/minute"))]
+        async with _open(SharedDenyList.from_url(urls["token"])) as shared:
+            await shared.write([Revocation.of_session(sid, until)], now=clock.now())
+            await shared.mark_filled()
+        async with _open(RedisLimiter.from_url(urls["gateway"], timeout=5)) as limiter:
+            await limiter.check()
+            assert (await limiter.decide(demands, _token(uuid4()))).allowed
+            with pytest.raises(TokenRevoked):
+                await limiter.decide(demands, token)
+
+    @pytest.mark.parametrize(
+        ("user", "command"),
+        [
+            ("gateway", "GET other"),
+            ("token", "GET gatehouse:limit:x"),
+            ("token", "FLUSHALL"),
+            ("gateway", "CONFIG GET *"),
+            ("token", "KEYS *"),
+        ],
+    )
+    async def test_none_may_more(self, urls: dict[str, str], user: str, command: str) -> None:
+        """Neither the other's keys nor the server."""
+        async with Redis.from_url(urls[user]) as client:
+            with pytest.raises(NoPermissionError):
+                await _command(client, *command.split())
+
+
 class TestWhatIsMade:
     """Both ends of each secret hold the same."""
 
@@ -134,3 +211,32 @@ class TestWhatIsMade:
         assert acl.startswith("user default off\n")
         cache = make_url((tmp_path / "gateway" / "redis_url").read_text()).password or ""
         assert f"user gateway on #{hashlib.sha256(cache.encode()).hexdigest()} " in acl
+
+
+def _token(sid: UUID) -> AccessToken:
+    now = SystemClock().now()
+    return AccessToken(
+        sub=uuid4(),
+        sid=sid,
+        jti=uuid4().hex,
+        iat=now,
+        exp=now + timedelta(minutes=15),
+        auth_time=now,
+        amr=("pwd",),
+        roles=frozenset({"user"}),
+        scope="",
+        ver=1,
+        kid="k",
+    )
+
+
+@asynccontextmanager
+async def _open(client: Client) -> AsyncIterator[Client]:
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def _command(client: Redis, *words: str) -> None:
+    await client.execute_command(*words)  # type: ignore[no-untyped-call]  # redis-py has no types here

@@ -116,7 +116,7 @@ class TestNetworks:
             "calls": {*DEPLOYABLES},
             "database": {"postgres", *jobs, *SERVICES},
             "broker": {"rabbitmq", *DEPLOYABLES},
-            "cache": {"redis", "gateway"},
+            "cache": {"redis", "gateway", "token"},
             "mail": {"mailpit", "notify"},
         }
 

@@ -9,6 +9,7 @@ from chassis.clock import Clock
 from chassis.database import Database, Transaction
 from chassis.outbox import Outbox
 from contracts.identity import (
+    PasswordResetForced,
     PasswordResetRequested,
     UserDeleted,
     UserDisabled,
@@ -17,7 +18,6 @@ from contracts.identity import (
     UserLocked,
     UserRolesChanged,
     UserUnlocked,
-    UserUpdated,
 )
 from services.identity.domain.accounts import PLAIN_ROLES, Role, User, may_moderate
 from services.identity.domain.history import FailedAttempt
@@ -126,15 +126,19 @@ class Administration:
     async def force_password_reset(
         self, principal: Principal, user_id: UUID, *, caller: Caller
     ) -> User:
-        """Let nobody in before the owner has followed a mailed link, which is sent at once."""
+        """Let nobody in before the owner has followed a mailed link, which is sent at once.
+
+        Every session of the account ends.
+        """
         async with self._database.transaction() as tx:
             await _visible(tx, principal, user_id, _ADMINISTERING)
             user = await _held(tx, user_id)
             await one_time_tokens.void_resets(tx, user_id, now=self._clock.now())
             changed = await self._change(
                 tx,
-                UserUpdated(user_id=user_id, fields=("password_reset_required",)),
+                PasswordResetForced(user_id=user_id),
                 caller,
+                urgent=True,
                 password_reset_required=True,
                 credentials_epoch=user.credentials_epoch + 1,
             )

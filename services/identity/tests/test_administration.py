@@ -8,6 +8,7 @@ import pytest
 
 from contracts.commands import SendPasswordResetMail
 from contracts.identity import (
+    PasswordResetForced,
     UserDeleted,
     UserDisabled,
     UserEnabled,
@@ -188,6 +189,18 @@ class TestActions:
         body = {"token": await world.reset_token(ada.email), "new_password": NEW_PASSWORD}
         await world.post("/api/v1/auth/password-reset/verify", body)
         assert (await world.login("ada", NEW_PASSWORD)).status_code == 200
+
+    async def test_a_forced_reset_tells_token_urgently(self, world: World) -> None:
+        """One event of the new version, by the administrator: the sessions end."""
+        boss, ada = await world.make("boss", "admin"), await world.make("ada")
+        before = "SELECT version FROM users WHERE username = 'ada'"
+        version = await world.value(before)
+        await act(world, boss, "force-password-reset", ada)
+        [event] = await world.events(PasswordResetForced)
+        assert (event.subject, event.actor) == (str(ada.id), str(boss.id))
+        assert event.subjectversion == version + 1
+        urgent = "SELECT urgent FROM outbox WHERE routing_key = :type"
+        assert await world.value(urgent, type=PasswordResetForced.type) is True
 
     async def test_roles_are_set_exactly(self, world: World) -> None:
         """`user` stays whatever is asked; the event is urgent and has both lists."""

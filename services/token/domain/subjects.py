@@ -14,6 +14,9 @@ FRESH_FOR = timedelta(minutes=5)
 USABLE_FOR = timedelta(hours=24)
 """How long they count while identity is away; after that no token is renewed."""
 
+PLAIN_ROLES = frozenset({"user"})
+"""The roles of whom moderators may act on."""
+
 _BARRED = ("disabled", "deleted")
 
 
@@ -98,3 +101,10 @@ class Subject:
         if status is not None and version >= self.status_version and self.status != "deleted":
             moved = replace(moved, status=status, status_version=version)
         return moved
+
+
+def may_moderate(actor_roles: frozenset[str], target_roles: frozenset[str]) -> bool:
+    """Say whether *actor_roles* may end the sessions of a user with *target_roles*."""
+    if "admin" in actor_roles:
+        return True
+    return "moderator" in actor_roles and target_roles == PLAIN_ROLES

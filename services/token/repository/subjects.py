@@ -11,6 +11,13 @@ from services.token.domain.subjects import Subject
 from services.token.models import subjects
 
 
+async def find_subject(tx: Transaction, user_id: UUID) -> Subject | None:
+    """Return what is known of a user, if anything; locks nothing."""
+    found = sa.select(subjects).where(subjects.c.user_id == user_id)
+    row = (await tx.execute(found)).one_or_none()
+    return subject_of(row) if row else None
+
+
 async def lock_subject(tx: Transaction, user_id: UUID) -> Subject:
     """Lock a user's row against logins, refreshes and other changes; make it if need be."""
     fresh = insert(subjects).values(_values(Subject(user_id=user_id)))

@@ -10,8 +10,8 @@ from chassis.outbox import Outbox
 from contracts.token import EndReason, SessionEnded
 from services.token.domain.revocations import Revocation, revoked_until
 from services.token.domain.sessions import Session
-from services.token.repository.revocations import add_revocations
 from services.token.repository.sessions import mark_ended
+from services.token.service.denials import Denials
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class Endings:
     """Ends sessions inside the transaction of what is the reason for it."""
 
     outbox: Outbox
+    denials: Denials
     access_ttl: timedelta
 
     async def end(
@@ -36,7 +37,8 @@ class Endings:
             return 0
         ended = await mark_ended(tx, [s.id for s in sessions], reason=reason, now=now)
         until = revoked_until(now, self.access_ttl)
-        await add_revocations(tx, [Revocation.of_session(sid, until) for sid in sorted(ended)])
+        entries = [Revocation.of_session(session_id, until) for session_id in sorted(ended)]
+        await self.denials.add(tx, entries)
         for session in sessions:
             if session.id in ended:
                 fact = SessionEnded(

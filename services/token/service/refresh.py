@@ -9,7 +9,7 @@ from chassis.clock import Clock
 from chassis.database import Database, Transaction
 from chassis.internal import DependencyUnavailable
 from chassis.outbox import Outbox
-from contracts.token import RefreshTokenReused, TokenRefreshed
+from contracts.token import RefreshFailed, RefreshTokenReused, TokenRefreshed
 from services.token.domain.refresh import Decision, RefreshToken, decide
 from services.token.domain.sessions import Session, device_name
 from services.token.domain.subjects import FRESH_FOR, USABLE_FOR, Subject
@@ -116,7 +116,10 @@ class Refresh:
         """Rotate or repeat in one transaction; None when the token is refused."""
         async with self._database.transaction() as tx:
             family = await lock_family(tx, presented.secret.hash)
-            if family is None or not _is_alive(family, presented.now):
+            if family is None:
+                return None
+            if not _is_alive(family, presented.now):
+                await self._refuse(tx, presented, family.session)
                 return None
             age = family.subject.age(presented.now)
             if age > usable_for:
@@ -162,6 +165,12 @@ class Refresh:
         if decision is Decision.REUSED:
             await self._end_family(tx, presented, family.session)
         return None
+
+    async def _refuse(self, tx: Transaction, presented: _Presented, session: Session) -> None:
+        """Say that somebody came with a token that once was good."""
+        fact = RefreshFailed(user_id=session.user_id, session_id=session.id)
+        subject = str(session.user_id)
+        await self._outbox.emit(tx, fact, subject=subject, caller=presented.caller)
 
     async def _repeat(
         self, tx: Transaction, presented: _Presented, family: Family, token: RefreshToken

@@ -8,9 +8,9 @@ from chassis.outbox import Outbox
 from contracts.token import TokenRevoked
 from services.token.domain.revocations import Revocation, revoked_until
 from services.token.domain.subjects import SubjectChange
-from services.token.repository.revocations import add_revocations
 from services.token.repository.sessions import erase_persons, lift_session, list_running
 from services.token.repository.subjects import lock_subject, store_subject
+from services.token.service.denials import Denials
 from services.token.service.endings import Endings
 
 
@@ -18,9 +18,16 @@ class SubjectChanges:
     """Applies changes of subjects, in whatever order they come, inside the inbox's transaction."""
 
     def __init__(
-        self, *, outbox: Outbox, endings: Endings, clock: Clock, access_ttl: timedelta
+        self,
+        *,
+        outbox: Outbox,
+        denials: Denials,
+        endings: Endings,
+        clock: Clock,
+        access_ttl: timedelta,
     ) -> None:
         self._outbox = outbox
+        self._denials = denials
         self._endings = endings
         self._clock = clock
         self._access_ttl = access_ttl
@@ -60,7 +67,7 @@ class SubjectChanges:
             below_version=change.version,
             until=revoked_until(self._clock.now(), self._access_ttl),
         )
-        await add_revocations(tx, [entry])
+        await self._denials.add(tx, [entry])
         fact = TokenRevoked(
             kind=entry.kind,
             value=entry.value,

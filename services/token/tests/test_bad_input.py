@@ -21,6 +21,7 @@ ROUTES = (
     ("POST", LOGOUT),
     ("GET", "/api/v1/sessions"),
     ("DELETE", "/api/v1/sessions/x"),
+    ("DELETE", "/api/v1/admin/users/x/sessions"),
     ("GET", "/.well-known/jwks.json"),
     ("GET", "/.well-known/oauth-authorization-server"),
     ("GET", "/internal/v1/revocations"),

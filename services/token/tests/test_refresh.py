@@ -59,6 +59,20 @@ class TestRotation:
         assert (refused.status_code, refused.json()["code"]) == (401, "invalid_refresh_token")
         assert await world.events("token.refresh_token.reused.v1") == []
 
+    async def test_a_session_that_is_over_is_told(self, world: World) -> None:
+        """Each attempt is one event; a token that was never given makes none."""
+        account = world.identity.register()
+        tokens = await world.client.login()
+        await world.client.logout(refresh_token=tokens["refresh_token"])
+
+        for token in (tokens["refresh_token"], "gh_rt_" + "A" * 43, "garbage"):
+            assert (await world.client.refresh(token)).status_code == 401
+
+        (failed,) = await world.events("token.refresh.failed.v1")
+        assert (failed["subject"], failed.get("actor")) == (str(account.user_id), None)
+        assert failed["data"]["session_id"] == tokens["session_id"]
+        assert failed["ip"] == world.client.address
+
     async def test_only_hashes_are_stored(self, world: World) -> None:
         """No table holds a token that could be presented, not even of a spent one's successor."""
         world.identity.register()

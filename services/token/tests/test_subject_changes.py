@@ -13,6 +13,7 @@ from contracts.envelope import EVENTS_EXCHANGE, CloudEvent
 from contracts.identity import (
     PasswordChanged,
     PasswordReset,
+    PasswordResetForced,
     UserDeleted,
     UserDisabled,
     UserEmailVerified,
@@ -24,6 +25,7 @@ from services.token.tests.kit import MIGRATIONS, World, run_world
 
 ENDING: list[tuple[type[UserEvent], dict[str, Any], str]] = [
     (PasswordReset, {}, "password_reset"),
+    (PasswordResetForced, {}, "password_reset_forced"),
     (PasswordChanged, {"session_id": None}, "password_changed"),
     (UserDisabled, {}, "user_disabled"),
     (UserDeleted, {}, "user_deleted"),

@@ -1,4 +1,4 @@
-"""Token put together: the only place that constructs."""
+"""Everything the service is made of, and the order in which it comes up."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,15 +23,16 @@ from chassis.relay import Relay
 from chassis.settings import refused
 from services.token import models
 from services.token.access_tokens import AccessTokens
+from services.token.app.beside import key_rotation, sharing
 from services.token.consumers import QUEUE, subscriptions
-from services.token.domain.keys import RotationPolicy
 from services.token.identity_client import IdentityClient
 from services.token.keys import KeyRing
 from services.token.routes import Endpoints, routes
+from services.token.service.administration import Administration
+from services.token.service.denials import Denials
 from services.token.service.endings import Endings
 from services.token.service.housekeeping import Housekeeping
 from services.token.service.issuing import Issuing
-from services.token.service.key_rotation import KeyRotation
 from services.token.service.login import Login
 from services.token.service.refresh import Refresh
 from services.token.service.revocations import Revocations
@@ -77,7 +78,12 @@ class Parts:
         )
         self._outbox = Outbox("token", models.outbox, clock)
         self._ring = KeyRing(settings.signing_key_encryption_keys)
-        self._endings = Endings(self._outbox, settings.access_token_ttl)
+        self._revocations = Revocations(database=self._database, clock=clock)
+        self._sharing = sharing(
+            settings, revocations=self._revocations, clock=clock, metrics=self._metrics
+        )
+        self._denials = Denials(self._sharing.hear if self._sharing else None)
+        self._endings = Endings(self._outbox, self._denials, settings.access_token_ttl)
         self._identity_http = self._identity_peer()
         self._consumer = Consumer(
             QUEUE,
@@ -87,7 +93,9 @@ class Parts:
             clock,
             registry=self._metrics.registry,
         )
-        self.rotation = self._key_rotation()
+        self.rotation = key_rotation(
+            settings, database=self._database, outbox=self._outbox, ring=self._ring, clock=clock
+        )
         self.housekeeping = Housekeeping(
             database=self._database, endings=self._endings, clock=clock
         )
@@ -134,10 +142,11 @@ class Parts:
             timeout=settings.authenticate_timeout,
             deadline=settings.authenticate_deadline,
         )
+        subjects = SubjectCache(identity=identity, database=self._database, clock=self._clock)
         return Endpoints(
             issuer=settings.issuer,
             login_=self._login(identity, issuing),
-            refresh_=self._refresh(identity, issuing),
+            refresh_=self._refresh(subjects, issuing),
             sessions_=Sessions(
                 database=self._database,
                 endings=self._endings,
@@ -147,7 +156,13 @@ class Parts:
                 ),
                 keys=self._ring,
             ),
-            revocations_=Revocations(database=self._database, clock=self._clock),
+            administration_=Administration(
+                database=self._database,
+                endings=self._endings,
+                subjects=subjects,
+                clock=self._clock,
+            ),
+            revocations_=self._revocations,
             consumer=self._consumer,
             keys=self._ring,
         )
@@ -163,8 +178,12 @@ class Parts:
                 await self._consumer.start(self._bus, background)
                 background.start("signing_keys", lambda: self.rotation.run(background))
                 background.start("housekeeping", lambda: self.housekeeping.run(background))
+                if self._sharing is not None:
+                    self._sharing.start(background)
                 yield
         finally:
+            if self._sharing is not None:
+                await self._sharing.close()
             if owns_bus:
                 await self._bus.close()
             await self._database.close()
@@ -200,13 +219,13 @@ class Parts:
             max_sessions=self._settings.max_sessions_per_user,
         )
 
-    def _refresh(self, identity: IdentityClient, issuing: Issuing) -> Refresh:
+    def _refresh(self, subjects: SubjectCache, issuing: Issuing) -> Refresh:
         return Refresh(
             database=self._database,
             outbox=self._outbox,
             endings=self._endings,
             issuing=issuing,
-            subjects=SubjectCache(identity=identity, database=self._database, clock=self._clock),
+            subjects=subjects,
             clock=self._clock,
             grace=timedelta(seconds=self._settings.refresh_grace_seconds),
         )
@@ -214,22 +233,8 @@ class Parts:
     def _subject_changes(self) -> SubjectChanges:
         return SubjectChanges(
             outbox=self._outbox,
+            denials=self._denials,
             endings=self._endings,
             clock=self._clock,
             access_ttl=self._settings.access_token_ttl,
-        )
-
-    def _key_rotation(self) -> KeyRotation:
-        settings = self._settings
-        return KeyRotation(
-            database=self._database,
-            outbox=self._outbox,
-            ring=self._ring,
-            clock=self._clock,
-            policy=RotationPolicy(
-                algorithm=settings.signing_algorithm,
-                rotate_after=timedelta(days=settings.key_rotation_days),
-                access_ttl=settings.access_token_ttl,
-            ),
-            encryption_keys=settings.signing_key_encryption_keys,
         )
