@@ -15,7 +15,8 @@ from chassis.caller import Principal
 from chassis.errors import Problem
 from chassis.metrics import Metrics
 from chassis.middleware import SECURITY_HEADERS, answer, state_of
-from gateway.address import Address, ClientAddresses, limit_key
+from chassis.networks import Address
+from gateway.address import ClientAddresses, limit_key
 from gateway.authentication import Authentication
 from gateway.cors import CrossOrigin
 from gateway.errors import MisdirectedRequest, RateLimited

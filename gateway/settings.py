@@ -7,15 +7,10 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_v
 from pydantic_settings import NoDecode
 from yarl import URL
 
-from chassis.settings import KeyList, ProcessSettings
-from gateway.address import Network, parse_networks
+from chassis.settings import KeyList, Networks, ProcessSettings
 from gateway.limits.rate import Rate, RateField
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-
-
-def _networks(value: object) -> object:
-    return parse_networks(value) if isinstance(value, str) else value
 
 
 def _words(value: object) -> object:
@@ -24,7 +19,6 @@ def _words(value: object) -> object:
     return value
 
 
-Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 RateSetting = Annotated[RateField, NoDecode]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 
