@@ -137,4 +137,5 @@ def _gateway(wiring: Wiring) -> GatewaySettings:
         **edges,
         **urls,
         dev_inbox=True,
+        state_dir=wiring.data_dir.path / "gateway",
     )

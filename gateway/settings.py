@@ -48,6 +48,7 @@ class GatewaySettings(ProcessSettings):
     allowed_hosts: Words = ()
     cors_allowed_origins: Words = ()
     routes_file: Path | None = None
+    state_dir: Path | None = None
     dev_inbox: bool = False
 
     rate_limit_per_user: RateSetting = Rate.parse("10/minute")
@@ -91,6 +92,15 @@ class GatewaySettings(ProcessSettings):
     def share(self) -> int:
         """Return by how many the limits are divided while each process counts for itself."""
         return self.gateway_replicas * self.gateway_workers
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Return the hosts that are served; empty (any) while the public URL is plain http."""
+        public = URL(self.public_base_url)
+        if public.scheme != "https":
+            return frozenset()
+        own = (public.host_port_subcomponent or "", f"{public.host_subcomponent}:{public.port}")
+        return frozenset(host.lower() for host in (*own, *self.allowed_hosts))
 
     @property
     def services(self) -> dict[str, str]:
