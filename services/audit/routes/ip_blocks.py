@@ -1,5 +1,6 @@
 """IP blocks over HTTP: for administrators, and for gateways."""
 
+from dataclasses import dataclass
 from http import HTTPStatus
 from uuid import UUID
 
@@ -25,35 +26,41 @@ _BLOCKS = "/api/v1/admin/ip-blocks"
 
 def routes(blocks: IpBlocks, clock: Clock) -> list[Route]:
     """Return the routes of IP blocks."""
+    endpoints = _Endpoints(blocks, clock)
+    return [
+        Route(_BLOCKS, endpoints.list_blocks, methods=["GET"]),
+        Route(_BLOCKS, endpoints.block, methods=["POST"]),
+        Route(f"{_BLOCKS}/{{block_id:uuid}}", endpoints.lift, methods=["DELETE"]),
+        Route(internal.IP_BLOCKS_PATH, endpoints.read, methods=["GET"]),
+    ]
 
-    async def list_blocks(request: Request) -> Response:
+
+@dataclass(frozen=True, slots=True)
+class _Endpoints:
+    blocks: IpBlocks
+    clock: Clock
+
+    async def list_blocks(self, request: Request) -> Response:
         asked = query(request, BlocksQuery)
-        page = await blocks.list_blocks(
+        page = await self.blocks.list_blocks(
             caller_of(request), after=asked.cursor, address=asked.address, limit=asked.limit
         )
         items = tuple(BlockView.of(block) for block in page.blocks)
         return respond(BlockPageView(items=items, next_cursor=page.next_cursor))
 
-    async def block(request: Request) -> Response:
+    async def block(self, request: Request) -> Response:
         asked = await read_json(request, BlockRequest)
-        made = await blocks.block(caller_of(request), asked.wanted(clock.now()))
+        made = await self.blocks.block(caller_of(request), asked.wanted(self.clock.now()))
         return respond(BlockView.of(made), HTTPStatus.CREATED)
 
-    async def lift(request: Request) -> Response:
+    async def lift(self, request: Request) -> Response:
         block_id: UUID = request.path_params["block_id"]
-        await blocks.lift(caller_of(request), block_id)
+        await self.blocks.lift(caller_of(request), block_id)
         return respond(None, HTTPStatus.NO_CONTENT)
 
-    async def read(request: Request) -> Response:
-        found = await blocks.read(query(request, RevisionQuery).revision)
+    async def read(self, request: Request) -> Response:
+        found = await self.blocks.read(query(request, RevisionQuery).revision)
         return respond(_as_list(found))
-
-    return [
-        Route(_BLOCKS, list_blocks, methods=["GET"]),
-        Route(_BLOCKS, block, methods=["POST"]),
-        Route(f"{_BLOCKS}/{{block_id:uuid}}", lift, methods=["DELETE"]),
-        Route(internal.IP_BLOCKS_PATH, read, methods=["GET"]),
-    ]
 
 
 def _as_list(found: BlockList) -> internal.IpBlockList:

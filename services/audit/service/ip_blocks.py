@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from chassis.background import Background
@@ -17,6 +17,7 @@ from chassis.outbox import Outbox
 from contracts.audit import IpBlocked, IpUnblocked
 from services.audit.domain.ip_blocks import (
     MAX_BLOCKS,
+    Cause,
     IpBlock,
     Wanted,
     automatic_network,
@@ -83,13 +84,8 @@ class IpBlocks:
         _require_admin(caller)
         if covers(wanted.network, caller.client_address) and not wanted.force:
             raise OwnAddress
-        block = IpBlock(
-            id=uuid7(self.clock),
-            network=wanted.network,
-            cause="admin",
-            reason=wanted.reason,
-            created_at=self.clock.now(),
-            expires_at=wanted.expires_at,
+        block = self._new(
+            wanted.network, cause="admin", reason=wanted.reason, until=wanted.expires_at
         )
         async with self.database.transaction() as tx:
             if not await self._add(tx, block, caller):
@@ -113,22 +109,14 @@ class IpBlocks:
         Returns None when nothing changed: the address is protected (D26), is blocked as long
         anyway, or the list is full. An IPv6 address stands for its /64.
         """
-        network, now = automatic_network(address), self.clock.now()
+        network, until = automatic_network(address), self.clock.now() + duration
         if not may_block_automatically(network, self.protected):
             return None
-        until = now + duration
         longer = await ip_blocks.extend_block(tx, network, until=until)
         if longer is not None:
             await self._tell_blocked(tx, longer, None)
             return longer
-        block = IpBlock(
-            id=uuid7(self.clock),
-            network=network,
-            cause="detection",
-            reason=reason,
-            created_at=now,
-            expires_at=until,
-        )
+        block = self._new(network, cause="detection", reason=reason, until=until)
         try:
             return block if await self._add(tx, block, None) else None
         except TooManyIpBlocks:
@@ -164,6 +152,18 @@ class IpBlocks:
                 away = True
             await background.pause(_EVERY)
 
+    def _new(
+        self, network: Network, *, cause: Cause, reason: str, until: datetime | None
+    ) -> IpBlock:
+        return IpBlock(
+            id=uuid7(self.clock),
+            network=network,
+            cause=cause,
+            reason=reason,
+            created_at=self.clock.now(),
+            expires_at=until,
+        )
+
     async def _add(self, tx: Transaction, block: IpBlock, caller: Caller | None) -> bool:
         """Add *block* and tell it; False when its network is blocked already."""
         ended = await ip_blocks.remove_expired(
@@ -184,6 +184,7 @@ class IpBlocks:
             block_id=block.id,
             cidr=str(block.network),
             cause=block.cause,
+            reason=block.reason,
             expires_at=block.expires_at,
         )
         await self.outbox.emit(tx, fact, subject=str(block.id), caller=caller)

@@ -64,7 +64,7 @@ class TestBlocking:
             "reason": "scans",
             "expires_at": None,
         }
-        assert row["data"]["cidr"] == "203.0.113.7/32"
+        assert (row["data"]["cidr"], row["data"]["reason"]) == ("203.0.113.7/32", "scans")
         assert (row["actor"], row["ip"]) == ("00000000-0000-7000-8000-00000000ad31", "198.51.100.9")
 
     async def test_lasts_as_long_as_asked(self, service: Service) -> None:
