@@ -140,5 +140,9 @@ def _audit(wiring: Wiring) -> dict[str, Any]:
 def _gateway(wiring: Wiring) -> dict[str, Any]:
     edges = {f"assertion_secrets_to_{name}": wiring.edge("gateway", name) for name in SERVICES}
     urls = {f"{name}_url": wiring.url(name) for name in SERVICES}
-    own = {"host": wiring.settings.host, "dev_inbox": True}
+    own = {
+        "host": wiring.settings.host,
+        "dev_inbox": True,
+        "state_dir": wiring.data_dir.path / "gateway",
+    }
     return wiring.process("gateway") | edges | urls | own

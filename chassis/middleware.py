@@ -33,7 +33,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 _USER_AGENT_CHARACTERS = 512
 _CLIENT_ERROR = 400
-_POLLED = ("/internal/v1/revocations", "/.well-known/")
+_POLLED = ("/internal/v1/revocations", "/internal/v1/ip-blocks", "/.well-known/")
 log = get_logger("chassis.access")
 
 

@@ -18,6 +18,7 @@ from pydantic_settings import (
 )
 
 from chassis.crypto import parse_keys
+from chassis.networks import Network, parse_networks
 
 EX_CONFIG = 78
 """Exit code of a process whose configuration is wrong (sysexits.h)."""
@@ -34,6 +35,14 @@ KeyList = Annotated[
 ]
 """A comma separated list of base64url secrets of ≥ 32 bytes: the first signs or encrypts, all
 verify or decrypt, so that each can be rotated without downtime."""
+
+
+def _networks(value: object) -> object:
+    return parse_networks(value) if isinstance(value, str) else value
+
+
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
+"""A comma separated list of addresses and CIDR blocks."""
 
 
 class _FileSource(EnvSettingsSource):

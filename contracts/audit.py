@@ -18,12 +18,16 @@ class SuspiciousActivityDetected(EventData):
 
 
 class IpBlocked(EventData):
-    """Requests from `cidr` are refused until `expires_at` (None: until lifted)."""
+    """Requests from `cidr` are refused until `expires_at` (None: until lifted).
+
+    `cause` is admin or detection, `reason` the administrator's words or the rule's name.
+    """
 
     type: ClassVar[str] = "audit.ip.blocked.v1"
     block_id: UUID
     cidr: str
     cause: str
+    reason: str | None = None
     expires_at: datetime | None
 
 

@@ -74,3 +74,18 @@ class RevocationPage(InternalBody):
     entries: tuple[Revocation, ...]
     cursor: str
     complete: bool
+
+
+class IpBlock(InternalBody):
+    """One network whose requests are refused until `expires_at` (None: until lifted) (D26)."""
+
+    block_id: UUID
+    cidr: str
+    expires_at: datetime | None
+
+
+class IpBlockList(InternalBody):
+    """audit → gateway: all blocks as of `revision`; None when that is the one asked with."""
+
+    revision: str
+    blocks: tuple[IpBlock, ...] | None

@@ -6,43 +6,15 @@ chain of trusted hops reaches.
 
 import re
 from collections.abc import Sequence
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-    ip_network,
-)
+from ipaddress import IPv4Address, IPv6Network
 
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
+from chassis.networks import Address, Network, plain_address
 
 _UNKNOWN = IPv4Address(0)
 _MAX_HOPS = 32
 _V6_CLIENT_PREFIX = 64
-# The widest networks that can be one operator's own: 10.0.0.0/8 and fc00::/7.
-_WIDEST_V4 = 8
-_WIDEST_V6 = 7
 _V4_WITH_PORT = re.compile(r"([0-9.]+):[0-9]{1,5}")
 _V6_BRACKETED = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?")
-
-
-def parse_networks(text: str) -> tuple[Network, ...]:
-    """Read a comma separated list of addresses and CIDR blocks.
-
-    Raises ValueError for `*` and for blocks so wide that strangers are inside.
-    """
-    networks = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        try:
-            network = ip_network(part)
-        except ValueError:
-            raise ValueError(f"{part!r} is not an address or CIDR block") from None
-        if network.prefixlen < (_WIDEST_V4 if network.version == 4 else _WIDEST_V6):  # noqa: PLR2004 - IPv4
-            raise ValueError(f"{part!r} is too wide: anybody could choose an address")
-        networks.append(network)
-    return tuple(networks)
 
 
 def parse_address(text: str) -> Address | None:
@@ -50,7 +22,7 @@ def parse_address(text: str) -> Address | None:
     text = text.strip()
     match = _V4_WITH_PORT.fullmatch(text) or _V6_BRACKETED.fullmatch(text)
     try:
-        return _plain(ip_address(match[1] if match else text))
+        return plain_address(match[1] if match else text)
     except ValueError:
         return None
 
@@ -88,12 +60,3 @@ class ClientAddresses:
 
     def _trusts(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)
-
-
-def _plain(address: Address) -> Address:
-    """Return an IPv4 address written as IPv6 (`::ffff:192.0.2.1`) in its own form."""
-    if isinstance(address, IPv6Address):
-        if address.scope_id:
-            raise ValueError("an address of one link has no meaning here")
-        return address.ipv4_mapped or address
-    return address

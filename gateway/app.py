@@ -20,6 +20,10 @@ from chassis.rabbitmq import RabbitMQBus
 from chassis.settings import refused
 from gateway.address import ClientAddresses
 from gateway.authentication import Authentication
+from gateway.block_feed import BINDINGS as BLOCKS
+from gateway.block_feed import BlockFeed
+from gateway.block_file import BlockFile
+from gateway.blocklist import BlockList
 from gateway.cors import CrossOrigin
 from gateway.denylist import DenyList
 from gateway.edge import Edge, Parts
@@ -31,7 +35,8 @@ from gateway.pages.hosted import HostedPages
 from gateway.protocol import GatewayProtocol
 from gateway.proxy.forwarding import Proxy
 from gateway.proxy.headers import OutgoingHeaders
-from gateway.revocations import BINDINGS, RevocationFeed
+from gateway.revocations import BINDINGS as REVOCATIONS
+from gateway.revocations import RevocationFeed
 from gateway.routing.loading import BUILT_IN, RoutesInvalid, Surroundings, load_table
 from gateway.routing.table import RouteTable
 from gateway.settings import GatewaySettings
@@ -40,12 +45,13 @@ from gateway.tokens import VerifiedTokens
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Knowledge:
-    """What the gateway knows of tokens, and where it knows it from."""
+    """What the gateway knows of tokens and addresses, and where it knows it from."""
 
     client: InternalClient
     keys: KeyStore
     revocations: RevocationFeed
     authentication: Authentication
+    blocks: BlockFeed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +73,7 @@ def build(
     clock = clock or SystemClock()
     metrics, health = Metrics(), Health()
     signers = _signers(settings, clock)
-    knowledge = _knowledge(settings, signers["token"], clock, metrics)
+    knowledge = _knowledge(settings, signers, clock, metrics)
     counting = _counting(settings, clock, metrics)
     proxy = Proxy(signers=signers, headers=_outgoing(settings), metrics=metrics)
     edge = _edge(settings, knowledge, counting, proxy, metrics)
@@ -102,27 +108,34 @@ async def _alive(
             stack.push_async_callback(counting.redis.close)
         await stack.enter_async_context(proxy)
         await stack.enter_async_context(knowledge.client)
+        await stack.enter_async_context(knowledge.blocks.client)
         await stack.enter_async_context(background)
         background.start("jwks", lambda: knowledge.keys.watch(background))
         background.start("revocations", lambda: knowledge.revocations.watch(background))
+        await knowledge.blocks.load()
+        background.start("ip_blocks", lambda: knowledge.blocks.watch(background))
         failover = counting.failover
         if failover:
             background.start("redis", lambda: failover.watch(background))
         if bus:
-            await _subscribe(stack, bus, knowledge.revocations)
+            await _subscribe(stack, bus, knowledge.revocations, knowledge.blocks)
         yield
 
 
-async def _subscribe(stack: AsyncExitStack, bus: EventBus, revocations: RevocationFeed) -> None:
+async def _subscribe(
+    stack: AsyncExitStack, bus: EventBus, revocations: RevocationFeed, blocks: BlockFeed
+) -> None:
     if isinstance(bus, RabbitMQBus):  # made here; an in-process bus is its maker's to close
         stack.push_async_callback(bus.close)
-    subscription = await bus.subscribe_ephemeral(
-        BINDINGS,
+    told = await bus.subscribe_ephemeral(
+        REVOCATIONS,
         revocations.on_event,
         on_bound=revocations.on_bound,
         on_lost=revocations.on_lost,
     )
-    stack.push_async_callback(subscription.stop)
+    stack.push_async_callback(told.stop)
+    told = await bus.subscribe_ephemeral(BLOCKS, blocks.on_event, on_bound=blocks.on_bound)
+    stack.push_async_callback(told.stop)
 
 
 def _edge(
@@ -136,8 +149,9 @@ def _edge(
     return Edge(
         Parts(
             table=_table(settings, pages),
-            hosts=_hosts(settings),
+            hosts=settings.hosts,
             addresses=ClientAddresses(settings.trusted_proxies),
+            blocks=knowledge.blocks,
             origins=CrossOrigin(settings.cors_allowed_origins),
             authentication=knowledge.authentication,
             limiter=counting.failover or counting.memory,
@@ -155,10 +169,15 @@ def _rabbitmq(settings: GatewaySettings) -> EventBus | None:
 
 
 def _knowledge(
-    settings: GatewaySettings, signer: AssertionSigner, clock: Clock, metrics: Metrics
+    settings: GatewaySettings,
+    signers: Mapping[str, AssertionSigner],
+    clock: Clock,
+    metrics: Metrics,
 ) -> _Knowledge:
     tokens, denylist = VerifiedTokens(clock), DenyList(clock)
-    client = InternalClient(settings.token_url, signer, connections=4)
+    client = InternalClient(settings.token_url, signers["token"], connections=4)
+    audit = InternalClient(settings.audit_url, signers["audit"], connections=1)
+    file = BlockFile(settings.state_dir)
     keys = KeyStore(client, clock, metrics, on_removed=lambda kid: tokens.drop("kid", kid))
     verifier = AccessTokenVerifier(
         issuer=settings.public_base_url, audience=settings.audience, clock=clock
@@ -170,6 +189,7 @@ def _knowledge(
             client, clock, metrics, denylist=denylist, tokens=tokens, keys=keys
         ),
         authentication=Authentication(verifier, keys, denylist, tokens),
+        blocks=BlockFeed(audit, clock, metrics, blocks=BlockList(clock), file=file),
     )
 
 
@@ -207,15 +227,6 @@ def _signers(settings: GatewaySettings, clock: Clock) -> Mapping[str, AssertionS
 def _outgoing(settings: GatewaySettings) -> OutgoingHeaders:
     public = URL(settings.public_base_url)
     return OutgoingHeaders(scheme=public.scheme, host=public.host_port_subcomponent or "")
-
-
-def _hosts(settings: GatewaySettings) -> frozenset[str]:
-    """Return the hosts that are served; empty (any) while the public URL is plain http."""
-    public = URL(settings.public_base_url)
-    if public.scheme != "https":
-        return frozenset()
-    own = (public.host_port_subcomponent or "", f"{public.host_subcomponent}:{public.port}")
-    return frozenset(host.lower() for host in (*own, *settings.allowed_hosts))
 
 
 def _add_checks(health: Health, knowledge: _Knowledge, *, with_events: bool) -> None:

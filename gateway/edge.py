@@ -1,6 +1,6 @@
 """The way of a request through the gateway, in the order in which it is judged.
 
-Framing → host → path → client address → route → token → limits → upstream or page.
+Client address → blocks → framing → host → path → route → token → limits → upstream or page.
 """
 
 from collections.abc import Mapping
@@ -16,8 +16,10 @@ from chassis.errors import Problem
 from chassis.jwt import AccessToken
 from chassis.metrics import Metrics
 from chassis.middleware import SECURITY_HEADERS, answer, state_of
-from gateway.address import Address, ClientAddresses, limit_key
+from chassis.networks import Address
+from gateway.address import ClientAddresses, limit_key
 from gateway.authentication import Authentication
+from gateway.block_feed import BlockFeed
 from gateway.cors import CrossOrigin
 from gateway.errors import MisdirectedRequest, RateLimited
 from gateway.framing import Framing, framing_of, values_of
@@ -42,6 +44,7 @@ class Parts:
     table: RouteTable
     hosts: frozenset[str]
     addresses: ClientAddresses
+    blocks: BlockFeed
     origins: CrossOrigin
     authentication: Authentication
     limiter: Limiter
@@ -77,6 +80,8 @@ class Edge:
 
     async def _serve(self, scope: Scope, receive: Receive, reply: "_Reply") -> None:
         parts = self._parts
+        address = self._address(scope)
+        parts.blocks.check(address)
         framing = framing_of(scope)
         reply.add(parts.origins.headers(scope))
         self._check_host(framing)
@@ -86,7 +91,6 @@ class Edge:
             await preflight(scope, receive, reply)
             return
         route = scope["route"] = parts.table.find(segments, scope["method"])
-        address = self._address(scope)
         authorization = values_of(scope["headers"], b"authorization")
         token = await parts.authentication.token(route, authorization)
         await self._limit(route, address, token, reply)

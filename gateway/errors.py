@@ -50,6 +50,13 @@ class MisdirectedRequest(Problem):
     title = "This host is not served here."
 
 
+class AddressBlocked(Forbidden):
+    """The client's address is blocked (D26)."""
+
+    code = "address_blocked"
+    title = "Requests from this address are refused."
+
+
 class TokenRequired(Unauthenticated):
     """The route is for users, and no access token came."""
 

@@ -7,15 +7,10 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_v
 from pydantic_settings import NoDecode
 from yarl import URL
 
-from chassis.settings import KeyList, ProcessSettings
-from gateway.address import Network, parse_networks
+from chassis.settings import KeyList, Networks, ProcessSettings
 from gateway.limits.rate import Rate, RateField
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-
-
-def _networks(value: object) -> object:
-    return parse_networks(value) if isinstance(value, str) else value
 
 
 def _words(value: object) -> object:
@@ -24,7 +19,6 @@ def _words(value: object) -> object:
     return value
 
 
-Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 RateSetting = Annotated[RateField, NoDecode]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 
@@ -54,6 +48,7 @@ class GatewaySettings(ProcessSettings):
     allowed_hosts: Words = ()
     cors_allowed_origins: Words = ()
     routes_file: Path | None = None
+    state_dir: Path | None = None
     dev_inbox: bool = False
 
     rate_limit_per_user: RateSetting = Rate.parse("10/minute")
@@ -97,6 +92,15 @@ class GatewaySettings(ProcessSettings):
     def share(self) -> int:
         """Return by how many the limits are divided while each process counts for itself."""
         return self.gateway_replicas * self.gateway_workers
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Return the hosts that are served; empty (any) while the public URL is plain http."""
+        public = URL(self.public_base_url)
+        if public.scheme != "https":
+            return frozenset()
+        own = (public.host_port_subcomponent or "", f"{public.host_subcomponent}:{public.port}")
+        return frozenset(host.lower() for host in (*own, *self.allowed_hosts))
 
     @property
     def services(self) -> dict[str, str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from chassis.caller import Principal
 from chassis.middleware import RequestState
-from gateway.address import Address
+from chassis.networks import Address
 from gateway.framing import Framing
 from gateway.routing.table import Route, Upstream
 

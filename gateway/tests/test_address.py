@@ -4,7 +4,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from gateway.address import ClientAddresses, limit_key, parse_address, parse_networks
+from chassis.networks import parse_networks
+from gateway.address import ClientAddresses, limit_key, parse_address
 
 TRUSTED = parse_networks("10.0.0.0/8, 127.0.0.1/32, fd00::/8")
 

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 import uvicorn
 from starlette.types import Message, Receive, Scope, Send
@@ -15,7 +16,14 @@ from uvicorn.server import ServerState
 from chassis.assertions import HEADER, Assertion, AssertionVerifier
 from chassis.clock import SystemClock
 from chassis.middleware import target_of
-from contracts.internal import JWKS_PATH, REVOCATIONS_PATH, Revocation
+from contracts.internal import (
+    IP_BLOCKS_PATH,
+    JWKS_PATH,
+    REVOCATIONS_PATH,
+    IpBlock,
+    IpBlockList,
+    Revocation,
+)
 from gateway.tests.signing import SigningKey
 
 SECRET = b"s" * 32
@@ -149,11 +157,44 @@ class TokenService(Echo):
         }
 
     async def _json(self, send: Send, document: dict[str, Any]) -> None:
-        body = b"" if self.away else json.dumps(document).encode()
-        headers = [(b"content-length", str(len(body)).encode())]
-        status = 500 if self.away else 200
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await _say(send, document, away=self.away)
+
+
+@dataclass
+class AuditService(Echo):
+    """What the gateway asks of audit: blocks; everything else is echoed."""
+
+    audience: str | None = "audit"
+    blocks: list[IpBlock] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    away: bool = False
+
+    def block(self, cidr: str, until: datetime | None = None) -> IpBlock:
+        """Add a block to the list; return it."""
+        block = IpBlock(block_id=uuid4(), cidr=cidr, expires_at=until)
+        self.blocks.append(block)
+        return block
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["path"] != IP_BLOCKS_PATH:
+            await super().__call__(scope, receive, send)
+            return
+        assert self._assertion(scope)
+        known = scope["query_string"].decode().removeprefix("revision=")
+        self.asked.append(known)
+        revision = "-".join(str(block.block_id) for block in self.blocks) or "none"
+        blocks = None if known == revision else tuple(self.blocks)
+        page = IpBlockList(revision=revision, blocks=blocks)
+        await _say(send, page.model_dump(mode="json"), away=self.away)
+
+
+async def _say(send: Send, document: dict[str, Any], *, away: bool) -> None:
+    body = b"" if away else json.dumps(document).encode()
+    headers = [(b"content-length", str(len(body)).encode())]
+    status = 500 if away else 200
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 @asynccontextmanager

@@ -17,7 +17,14 @@ from chassis.testing import eventually
 from gateway.app import build
 from gateway.settings import GatewaySettings
 from gateway.tests.signing import ISSUER, Subject, access_token
-from gateway.tests.upstreams import SECRET, Echo, TokenService, listening, serving
+from gateway.tests.upstreams import (
+    SECRET,
+    AuditService,
+    Echo,
+    TokenService,
+    listening,
+    serving,
+)
 
 PLENTY = "1000000/minute"
 PRODUCT_ROUTES = """
@@ -81,7 +88,7 @@ class World:
     token: TokenService
     identity: Echo
     notify: Echo
-    audit: Echo
+    audit: AuditService
     shop: Echo
     gateway: Deployable
     host: str
@@ -117,12 +124,13 @@ async def world(
     *,
     bus: EventBus | None = None,
     token: TokenService | None = None,
+    audit: AuditService | None = None,
     wait_ready: bool = True,
     **settings: Any,
 ) -> AsyncIterator[World]:
     """Start everything; *settings* replace the gateway's."""
     token, shop = token or TokenService(), Echo()
-    identity, notify, audit = Echo("identity"), Echo("notify"), Echo("audit")
+    identity, notify, audit = Echo("identity"), Echo("notify"), audit or AuditService()
     apps = {"token": token, "identity": identity, "notify": notify, "audit": audit, "shop": shop}
     async with serving(**apps) as urls, aiohttp.ClientSession() as client:
         routes = tmp_path / "routes.toml"

@@ -12,10 +12,14 @@ from chassis.clock import Clock, SystemClock
 from chassis.database import Database
 from chassis.health import Health
 from chassis.metrics import Metrics
+from chassis.outbox import Outbox
 from chassis.rabbitmq import open_bus
+from chassis.relay import Relay
 from services.audit.consumers import consumer
 from services.audit.domain.leaves import SALT_BYTES
+from services.audit.models import OUTBOX
 from services.audit.routes import routes
+from services.audit.service.ip_blocks import IpBlocks
 from services.audit.service.metrics import AuditMetrics
 from services.audit.service.partitions import Partitions
 from services.audit.service.reading import Reading
@@ -31,48 +35,75 @@ def build(
 
     Exits 78 when neither is there.
     """
-    clock = clock or SystemClock()
-    events = bus or open_bus(settings, name="audit")
-    metrics, health = Metrics(), Health()
-    database = Database(
-        settings.database_url.get_secret_value(),
-        pool_min=settings.database_pool_min,
-        pool_max=settings.database_pool_max,
-    )
-    numbers = AuditMetrics(metrics.registry)
-    partitions = Partitions(database, numbers, unit=settings.audit_partition)
-    recording = Recording(partitions, numbers, new_salt=lambda: secrets.token_bytes(SALT_BYTES))
-    reading = Reading(database, recording, clock)
-    watch = SequenceWatch(database, numbers)
-    consuming = consumer(recording, database=database, clock=clock, metrics=metrics)
-    health.add_check("database", database.ping)
+    parts = Parts(settings, bus or open_bus(settings, name="audit"), clock or SystemClock())
+    return parts.deployable(owns_bus=bus is None)
+
+
+class Parts:
+    """Everything the service is made of, and the order in which it comes up."""
+
+    def __init__(self, settings: AuditSettings, bus: EventBus, clock: Clock) -> None:
+        self._settings = settings
+        self._bus = bus
+        self._clock = clock
+        self._metrics = Metrics()
+        self._database = Database(
+            settings.database_url.get_secret_value(),
+            pool_min=settings.database_pool_min,
+            pool_max=settings.database_pool_max,
+        )
+        numbers = AuditMetrics(self._metrics.registry)
+        self._partitions = Partitions(self._database, numbers, unit=settings.audit_partition)
+        self._recording = Recording(
+            self._partitions, numbers, new_salt=lambda: secrets.token_bytes(SALT_BYTES)
+        )
+        self._watch = SequenceWatch(self._database, numbers)
+        self._outbox = Outbox("audit", OUTBOX, clock)
+        self._blocks = IpBlocks(
+            database=self._database,
+            outbox=self._outbox,
+            clock=clock,
+            protected=(*settings.trusted_proxies, *settings.ip_allowlist),
+        )
+
+    def deployable(self, *, owns_bus: bool) -> Deployable:
+        """Return the service, ready to be served."""
+        health = Health()
+        health.add_check("database", self._database.ping)
+        reading = Reading(self._database, self._recording, self._clock)
+        return Deployable(
+            name="audit",
+            settings=self._settings,
+            http=service_app(
+                routes=routes(reading, self._blocks, self._clock),
+                metrics=self._metrics,
+                verifier=AssertionVerifier(
+                    audience="audit",
+                    secrets={"gateway": self._settings.assertion_secrets_from_gateway},
+                    clock=self._clock,
+                ),
+                internal={"/internal/": frozenset({"gateway"})},
+            ),
+            lifespan=lambda: self._running(owns_bus=owns_bus),
+            health=health,
+            metrics=self._metrics,
+        )
 
     @asynccontextmanager
-    async def lifespan() -> AsyncIterator[None]:
+    async def _running(self, *, owns_bus: bool) -> AsyncIterator[None]:
+        """Run everything that is not a request, from the first to the last of them."""
+        registry = self._metrics.registry
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(database.close)
-            if bus is None:
-                stack.push_async_callback(events.close)
-            background = await stack.enter_async_context(Background(registry=metrics.registry))
-            background.start("partitions", lambda: partitions.run(background))
-            background.start("sequences", lambda: watch.run(background))
-            await consuming.start(events, background)
+            stack.push_async_callback(self._database.close)
+            if owns_bus:
+                stack.push_async_callback(self._bus.close)
+            background = await stack.enter_async_context(Background(registry=registry))
+            background.start("partitions", lambda: self._partitions.run(background))
+            background.start("sequences", lambda: self._watch.run(background))
+            background.start("ip_blocks", lambda: self._blocks.run(background))
+            Relay(self._outbox, self._database, self._bus, registry=registry).start(background)
+            consuming = consumer(
+                self._recording, database=self._database, clock=self._clock, metrics=self._metrics
+            )
+            await consuming.start(self._bus, background)
             yield
-
-    return Deployable(
-        name="audit",
-        settings=settings,
-        http=service_app(
-            routes=routes(reading),
-            metrics=metrics,
-            verifier=AssertionVerifier(
-                audience="audit",
-                secrets={"gateway": settings.assertion_secrets_from_gateway},
-                clock=clock,
-            ),
-            internal={"/internal/": frozenset({"gateway"})},
-        ),
-        lifespan=lifespan,
-        health=health,
-        metrics=metrics,
-    )

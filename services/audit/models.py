@@ -1,7 +1,7 @@
 """How it is stored. Rights, functions, triggers and partitions stand in the migrations."""
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import INET
+from sqlalchemy.dialects.postgresql import CIDR, INET
 
 from chassis.database import metadata
 from chassis.inbox import inbox_tables
@@ -116,3 +116,24 @@ PRODUCER_GAPS = sa.Table(
     sa.CheckConstraint("first_missing <= last_missing", name="range"),
 )
 """Numbers below `seen_to` that no row of the log has."""
+
+IP_BLOCKS = sa.Table(
+    "ip_blocks",
+    METADATA,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("cidr", CIDR, nullable=False, unique=True),
+    sa.Column("cause", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("created_at", _MOMENT, nullable=False),
+    sa.Column("expires_at", _MOMENT),
+    sa.Column("changed", sa.BigInteger, sa.Identity(always=True), nullable=False),
+    sa.CheckConstraint("cause IN ('admin', 'detection')", name="cause"),
+)
+"""The blocks there are: one that ends is deleted, its history stands in the log. `changed` is a new
+number whenever a row is written."""
+
+sa.Index(
+    "ix_ip_blocks_expires_at",
+    IP_BLOCKS.c.expires_at,
+    postgresql_where=IP_BLOCKS.c.expires_at.is_not(None),
+)

@@ -72,7 +72,7 @@ RULES: dict[str, Rule] = {
         ("message_id", "template", "reason"), ("user_id",), "denied"
     ),
     "audit.suspicious_activity.detected.v1": Rule(("alert_id", "rule"), ("user_id", "address")),
-    "audit.ip.blocked.v1": Rule(("block_id", "cause", "expires_at"), ("cidr",)),
+    "audit.ip.blocked.v1": Rule(("block_id", "cause", "expires_at"), ("cidr", "reason")),
     "audit.ip.unblocked.v1": Rule(("block_id",), ("cidr",)),
     "audit.checkpoint.signed.v1": Rule(("tree_size", "root_hash"), ()),
     "audit.archive.completed.v1": Rule(("partition", "rows"), ()),

@@ -1,4 +1,4 @@
-"""The HTTP surface of audit."""
+"""The log over HTTP."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Literal
@@ -11,7 +11,7 @@ from starlette.routing import Route
 from chassis.http import query, respond
 from chassis.middleware import caller_of
 from services.audit.domain.entries import Entry
-from services.audit.schemas import (
+from services.audit.schemas.log import (
     ExportQuery,
     ListQuery,
     OwnExportQuery,
@@ -25,7 +25,7 @@ _Pages = AsyncIterator[Sequence[Entry]]
 
 
 def routes(reading: Reading) -> list[Route]:
-    """Return the routes of this service."""
+    """Return the routes of the log."""
 
     async def list_entries(request: Request) -> Response:
         asked = query(request, ListQuery)

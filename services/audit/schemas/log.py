@@ -1,4 +1,4 @@
-"""Queries and answers of audit's HTTP API, and the two forms of an export."""
+"""Queries and answers about the log, and the two forms of an export."""
 
 import csv
 import io
@@ -53,7 +53,7 @@ def _network(value: object) -> str:
         raise ValueError("an IP address or network is wanted") from None
 
 
-_Moment = Annotated[datetime, BeforeValidator(_moment)]
+Moment = Annotated[datetime, BeforeValidator(_moment)]
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -67,8 +67,8 @@ class FilterQuery(QueryModel):
     target: _Name | None = None
     ip: Annotated[str, BeforeValidator(_network)] | None = None
     outcome: Literal["success", "failure", "denied"] | None = None
-    since: _Moment | None = Field(default=None, alias="from")
-    until: _Moment | None = Field(default=None, alias="to")
+    since: Moment | None = Field(default=None, alias="from")
+    until: Moment | None = Field(default=None, alias="to")
 
     def filters(self) -> Filters:
         """Return the filters asked for. Raises InvalidInput when the time ends before it begins."""

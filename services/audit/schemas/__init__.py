@@ -1,0 +1,1 @@
+"""Queries, bodies and answers of audit's HTTP API."""
