@@ -90,7 +90,7 @@ class Delivery:
         except PermanentFailure as failure:
             return Verdict(State.FAILED, failure.reason)
         except TemporaryFailure as failure:
-            return self._again(message, failure.reason)
+            return self._again(message, failure.reason, retry_after=failure.retry_after)
         except Exception as error:  # noqa: BLE001 - one broken mail must not stop the others
             # Where, never what: messages of exceptions may quote the mail.
             frames = traceback.format_tb(error.__traceback__)
@@ -103,8 +103,12 @@ class Delivery:
             return self._again(message, Reason.INTERNAL_ERROR)
         return SENT
 
-    def _again(self, message: Message, reason: str) -> Verdict:
-        return self._policy.after_failure(message.attempts, reason, chance=self._chance())
+    def _again(
+        self, message: Message, reason: str, *, retry_after: timedelta | None = None
+    ) -> Verdict:
+        return self._policy.after_failure(
+            message.attempts, reason, chance=self._chance(), retry_after=retry_after
+        )
 
     async def _settle_surely(self, message: Message, verdict: Verdict) -> None:
         """Settle, also over a short absence of the database: the mail may be out already."""
