@@ -28,6 +28,7 @@ from services.notify.rendering import Renderer
 from services.notify.routes import admin_routes, inbox_routes
 from services.notify.sender import Sender
 from services.notify.service.administration import Administration
+from services.notify.service.breaker import Breaker
 from services.notify.service.composition import Composer, Letterhead
 from services.notify.service.delivery import Delivery
 from services.notify.service.development_inbox import DevelopmentInbox
@@ -141,6 +142,7 @@ class _Parts:
             database=self.database,
             outbox=self._outbox,
             transport=transport,
+            breaker=Breaker(clock=self._clock, width=self._settings.mail_workers),
             composer=_composer(self._settings, self._clock),
             clock=self._clock,
             policy=self._settings.retry_policy,

@@ -54,6 +54,11 @@ class Sender:
         self._waiting = Gauge(
             "gatehouse_notify_waiting", "Mails waiting to be sent.", registry=registry
         )
+        Gauge(
+            "gatehouse_notify_transport_paused",
+            "1 while the transport is down: one mail after each pause tries, the others wait.",
+            registry=registry,
+        ).set_function(lambda: float(delivery.paused))
         self._oldest = Gauge(
             "gatehouse_notify_oldest_seconds",
             "Age of the mail that waits longest, in seconds.",

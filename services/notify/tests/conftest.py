@@ -24,6 +24,7 @@ from services.notify import models
 from services.notify.consumers import Reactions
 from services.notify.domain.messages import RetryPolicy
 from services.notify.rendering import Renderer
+from services.notify.service.breaker import Breaker
 from services.notify.service.composition import Composer, Letterhead
 from services.notify.service.delivery import Delivery
 from services.notify.service.intake import Intake
@@ -87,6 +88,7 @@ def house(database: Database, composer: Composer) -> House:
             database=database,
             outbox=outbox,
             transport=transport,
+            breaker=Breaker(clock=clock, width=4),
             composer=composer,
             clock=clock,
             policy=RetryPolicy(first=timedelta(0), max_attempts=3),

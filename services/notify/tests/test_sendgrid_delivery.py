@@ -51,6 +51,25 @@ class TestLedgerOverSendGrid:
         assert [(v.state, v.reason) for v in verdicts] == [("waiting", "sendgrid_429")]
         assert timedelta(seconds=60) < left <= timedelta(seconds=120)
 
+    async def test_a_wait_concerns_every_mail(
+        self, sendgrid_house: House, fake: FakeSendGrid
+    ) -> None:
+        """One 429 is enough: nobody else knocks until the wait is over."""
+        fake.answers.append(refuse(429, headers={"Retry-After": "120"}))
+        for _ in range(5):
+            await sendgrid_house.receive(
+                command(sendgrid_house.user_id, clock=sendgrid_house.clock)
+            )
+
+        await sendgrid_house.deliver_all()
+        sendgrid_house.clock.advance(timedelta(seconds=119))
+        assert await sendgrid_house.deliver_all() == []
+        assert len(fake.posted) == 1
+
+        sendgrid_house.clock.advance(timedelta(seconds=1))
+        await sendgrid_house.deliver_all()
+        assert len(fake.accepted) == 4
+
     async def test_a_lost_answer_repeats_the_message_id(
         self, sendgrid_house: House, fake: FakeSendGrid
     ) -> None:
