@@ -17,6 +17,7 @@ class Template(StrEnum):
     PASSWORD_CHANGED = "password_changed"
     EMAIL_CHANGED = "email_changed"
     ACCOUNT_LOCKED = "account_locked"
+    NEW_DEVICE = "new_device"
     SESSION_REUSED = "session_reused"
     SUSPICIOUS_ACTIVITY = "suspicious_activity"
     SECURITY_ALERT = "security_alert"
