@@ -30,6 +30,7 @@ from services.notify.service.delivery import Delivery
 from services.notify.service.intake import Intake
 from services.notify.tests.kit import BASE_URL, KEYS, SECURITY_EMAIL, House, RecordingTransport
 from services.notify.tests.running import Running, run, settings_of
+from services.notify.tests.sendgrid_fake import FakeSendGrid
 from services.notify.tests.smtp_sink import SmtpSink
 from services.notify.transports import Originator
 
@@ -73,8 +74,7 @@ def composer() -> Composer:
 def house(database: Database, composer: Composer) -> House:
     """Give notify without its doors: reactions in front, a recording transport behind."""
     clock, due = FixedClock(), asyncio.Event()
-    outbox = Outbox("notify", models.outbox, clock)
-    transport = RecordingTransport()
+    outbox, transport = Outbox("notify", models.outbox, clock), RecordingTransport()
     return House(
         database=database,
         clock=clock,
@@ -107,13 +107,10 @@ def sink() -> Iterator[SmtpSink]:
     sink.stop()
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """Give the path of a self-signed certificate for 127.0.0.1, its key beside it."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.example")])
     today = SystemClock().now()
-    made = (
+    return (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -128,6 +125,13 @@ def certificate(tmp_path: Path) -> Path:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Give the path of a self-signed certificate for 127.0.0.1, its key beside it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    made = _self_signed(key)
     path = tmp_path / "certificate.pem"
     path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
     path.with_suffix(".key").write_bytes(
@@ -149,6 +153,15 @@ def tls_sink(certificate: Path) -> Iterator[SmtpSink]:
     sink.start()
     yield sink
     sink.stop()
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeSendGrid]:
+    """Give a running stand-in for SendGrid."""
+    fake = FakeSendGrid()
+    await fake.start()
+    yield fake
+    await fake.stop()
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
 """SendGrid against a local stand-in: what is posted, and what each answer means."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import pytest
 from aiohttp import web
@@ -17,19 +16,9 @@ from services.notify.transports import (
     TemporaryFailure,
     TransportUnavailable,
 )
-from services.notify.transports.sendgrid import SendGridTransport, retry_after
+from services.notify.transports.sendgrid import SendGridTransport
 
-NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-CLOCK = FixedClock(NOW)
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeSendGrid]:
-    """Give a running stand-in."""
-    fake = FakeSendGrid()
-    await fake.start()
-    yield fake
-    await fake.stop()
+CLOCK = FixedClock()
 
 
 @pytest.fixture
@@ -227,27 +216,6 @@ class TestConnection:
 
 class TestWaiting:
     """When the other side wants to be left alone."""
-
-    @pytest.mark.parametrize(
-        ("headers", "seconds"),
-        [
-            ({}, None),
-            ({"Retry-After": "120"}, 120),
-            ({"Retry-After": "Thu, 01 Jan 2026 12:00:30 GMT"}, 30),
-            ({"Retry-After": "Thu, 01 Jan 2026 11:00:00 -0000"}, 0),
-            ({"Retry-After": "soon"}, None),
-            ({"Retry-After": "-5"}, None),
-            ({"Retry-After": "9" * 40}, None),
-            ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(NOW.timestamp()) + 7)}, 7),
-            ({"X-RateLimit-Remaining": "3", "X-RateLimit-Reset": "1767268807"}, None),
-            ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "x"}, None),
-        ],
-    )
-    def test_reads_what_it_says(self, headers: dict[str, Any], seconds: int | None) -> None:
-        """Seconds, a date, or SendGrid's own header; nonsense says nothing."""
-        expected = None if seconds is None else timedelta(seconds=seconds)
-
-        assert retry_after(headers, now=NOW) == expected
 
     async def test_tells_it_on(self, fake: FakeSendGrid, transport: SendGridTransport) -> None:
         """The failure carries the wait."""
