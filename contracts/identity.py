@@ -92,6 +92,12 @@ class LoginSucceeded(UserEvent):
     amr: tuple[str, ...] = ("pwd",)
 
 
+class DeviceAdded(UserEvent):
+    """An account that had been used before was entered from a device not seen with it."""
+
+    type: ClassVar[str] = "identity.device.added.v1"
+
+
 class LoginFailed(EventData):
     """Credentials were refused.
 
@@ -149,6 +155,7 @@ EVENTS: tuple[type[EventData], ...] = (
     UserEnabled,
     LoginSucceeded,
     LoginFailed,
+    DeviceAdded,
     PasswordChanged,
     PasswordResetRequested,
     PasswordReset,

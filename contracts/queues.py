@@ -10,6 +10,7 @@ from contracts.audit import SuspiciousActivityDetected
 from contracts.commands import SendPasswordResetMail, SendVerificationMail
 from contracts.envelope import COMMANDS_EXCHANGE, EVENTS_EXCHANGE, EventData
 from contracts.identity import (
+    DeviceAdded,
     PasswordChanged,
     PasswordReset,
     PasswordResetForced,
@@ -50,6 +51,7 @@ PLATFORM_QUEUES: Mapping[str, tuple[tuple[str, str], ...]] = {
         UserEmailChanged,
         UserUpdated,
         UserLocked,
+        DeviceAdded,
         UserDeleted,
         PasswordReset,
         PasswordChanged,

@@ -2,7 +2,7 @@
 
 Owns: accounts, password hashes, roles, verification and reset tokens, lockout counters, login
 history.
-Publishes: `identity.user.*`, `identity.login.*`, `identity.password.*`,
+Publishes: `identity.user.*`, `identity.login.*`, `identity.device.added`, `identity.password.*`,
 `identity.verification.requested` (contracts/identity.py); orders the mails that carry a secret
 from notify (contracts/commands.py).
 Consumes: nothing. Answers token's internal calls `authenticate` and `subjects`.

@@ -28,6 +28,7 @@ from services.notify.rendering import Renderer
 from services.notify.routes import admin_routes, inbox_routes
 from services.notify.sender import Sender
 from services.notify.service.administration import Administration
+from services.notify.service.breaker import Breaker
 from services.notify.service.composition import Composer, Letterhead
 from services.notify.service.delivery import Delivery
 from services.notify.service.development_inbox import DevelopmentInbox
@@ -36,6 +37,7 @@ from services.notify.settings import NotifySettings
 from services.notify.transports import Originator, Transport
 from services.notify.transports.console import ConsoleTransport
 from services.notify.transports.inbox import InboxTransport
+from services.notify.transports.sendgrid import SMTP_HEADERS, SendGridTransport
 from services.notify.transports.smtp import PORTS, SmtpTransport
 
 _PRODUCT = "Gatehouse"
@@ -84,9 +86,12 @@ class _Parts:
         """Relay, send and consume; at the end finish what is at hand and close everything."""
         registry = self.metrics.registry
         try:
-            async with Background(registry=registry) as background:
+            async with (
+                _open_transport(self._settings, self.database, self._clock) as transport,
+                Background(registry=registry) as background,
+            ):
                 Relay(self._outbox, self.database, self._bus, registry=registry).start(background)
-                self._sender().start(background)
+                self._sender(transport).start(background)
                 for consumer in self._consumers():
                     await consumer.start(self._bus, background)
                 yield
@@ -121,9 +126,9 @@ class _Parts:
             for queue, subscribed in subscriptions(Reactions(intake)).items()
         ]
 
-    def _sender(self) -> Sender:
+    def _sender(self, transport: Transport) -> Sender:
         return Sender(
-            delivery=self._delivery(),
+            delivery=self._delivery(transport),
             database=self.database,
             due=self._due,
             workers=self._settings.mail_workers,
@@ -132,11 +137,12 @@ class _Parts:
             registry=self.metrics.registry,
         )
 
-    def _delivery(self) -> Delivery:
+    def _delivery(self, transport: Transport) -> Delivery:
         return Delivery(
             database=self.database,
             outbox=self._outbox,
-            transport=_transport(self._settings, self.database),
+            transport=transport,
+            breaker=Breaker(clock=self._clock, width=self._settings.mail_workers),
             composer=_composer(self._settings, self._clock),
             clock=self._clock,
             policy=self._settings.retry_policy,
@@ -156,20 +162,35 @@ def _composer(settings: NotifySettings, clock: Clock) -> Composer:
     )
 
 
-def _transport(settings: NotifySettings, database: Database) -> Transport:
+@asynccontextmanager
+async def _open_transport(
+    settings: NotifySettings, database: Database, clock: Clock
+) -> AsyncIterator[Transport]:
+    """Give the way out, and close what it keeps open at the end."""
     if settings.mail_transport == "inbox":
-        return InboxTransport(database)
-    if settings.mail_transport == "console":
-        return ConsoleTransport(sys.stdout)
-    password = settings.smtp_password
+        yield InboxTransport(database)
+    elif settings.mail_transport == "console":
+        yield ConsoleTransport(sys.stdout)
+    elif settings.mail_transport == "sendgrid-api" and settings.sendgrid_api_key is not None:
+        async with SendGridTransport(
+            url=settings.sendgrid_api_url,
+            api_key=settings.sendgrid_api_key.get_secret_value(),
+            timeout=settings.delivery_timeout,
+            clock=clock,
+        ) as transport:
+            yield transport
+    else:
+        yield _smtp(settings)
+
+
+def _smtp(settings: NotifySettings) -> SmtpTransport:
     return SmtpTransport(
         host=settings.smtp_host or "",
         port=settings.smtp_port or PORTS[settings.smtp_security],
         security=settings.smtp_security,
-        credentials=(settings.smtp_username, password.get_secret_value())
-        if settings.smtp_username and password
-        else None,
+        credentials=settings.smtp_credentials,
         ca_file=settings.smtp_ca_file,
         local_hostname=urlsplit(settings.public_base_url).hostname or "localhost",
-        timeout=settings.smtp_timeout,
+        timeout=settings.delivery_timeout,
+        headers=SMTP_HEADERS if settings.mail_transport == "sendgrid-smtp" else None,
     )

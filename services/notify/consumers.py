@@ -17,6 +17,7 @@ from contracts.envelope import (
     EventData,
 )
 from contracts.identity import (
+    DeviceAdded,
     PasswordChanged,
     PasswordReset,
     UserDeleted,
@@ -85,6 +86,12 @@ class Reactions:
                 tx, _cause(event), Template.ACCOUNT_LOCKED, data.user_id, facts
             )
 
+    async def device_added(self, tx: Transaction, event: CloudEvent) -> None:
+        """Tell the owner when and from where; never what the device calls itself."""
+        user_id = data_of(event, DeviceAdded).user_id
+        facts = {"at": event.time.isoformat(), "address": event.ip}
+        await self._intake.order_notice(tx, _cause(event), Template.NEW_DEVICE, user_id, facts)
+
     async def user_deleted(self, tx: Transaction, event: CloudEvent) -> None:
         """Erase the person."""
         await self._intake.erase(tx, data_of(event, UserDeleted).user_id)
@@ -145,6 +152,7 @@ REACTIONS: Mapping[str, Mapping[type[EventData], _Method]] = {
         UserEmailChanged: Reactions.user_email_changed,
         UserUpdated: Reactions.user_updated,
         UserLocked: Reactions.user_locked,
+        DeviceAdded: Reactions.device_added,
         UserDeleted: Reactions.user_deleted,
         PasswordReset: Reactions.password_reset,
         PasswordChanged: Reactions.password_changed,

@@ -25,6 +25,7 @@ SUBJECTS: Mapping[Template, str] = {
     Template.PASSWORD_CHANGED: "Your password was changed",
     Template.EMAIL_CHANGED: "The e-mail address of your account was changed",
     Template.ACCOUNT_LOCKED: "Your account is locked for a while",
+    Template.NEW_DEVICE: "A new device has logged in to your account",
     Template.SESSION_REUSED: "We ended one of your sessions",
     Template.SUSPICIOUS_ACTIVITY: "Suspicious activity on your account",
     Template.SECURITY_ALERT: "Security alert",

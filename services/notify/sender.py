@@ -21,6 +21,31 @@ _PRUNE_BATCH = 1000
 log = get_logger(__name__)
 
 
+class _Measures:
+    """What operators see of the sending."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.attempts = Counter(
+            "gatehouse_notify_attempts",
+            "Attempts to deliver a mail, by what came of them (waiting: to be tried again).",
+            ["state"],
+            registry=registry,
+        )
+        self.waiting = Gauge(
+            "gatehouse_notify_waiting", "Mails waiting to be sent.", registry=registry
+        )
+        self.oldest = Gauge(
+            "gatehouse_notify_oldest_seconds",
+            "Age of the mail that waits longest, in seconds.",
+            registry=registry,
+        )
+        self.paused = Gauge(
+            "gatehouse_notify_transport_paused",
+            "1 while the transport is down: one mail after each pause tries, the others wait.",
+            registry=registry,
+        )
+
+
 class Sender:
     """Runs *workers* deliveries at a time.
 
@@ -45,20 +70,8 @@ class Sender:
         self._workers = workers
         self._retention = retention
         self._alone = alone
-        self._attempts = Counter(
-            "gatehouse_notify_attempts",
-            "Attempts to deliver a mail, by what came of them (waiting: to be tried again).",
-            ["state"],
-            registry=registry,
-        )
-        self._waiting = Gauge(
-            "gatehouse_notify_waiting", "Mails waiting to be sent.", registry=registry
-        )
-        self._oldest = Gauge(
-            "gatehouse_notify_oldest_seconds",
-            "Age of the mail that waits longest, in seconds.",
-            registry=registry,
-        )
+        self._measures = _Measures(registry)
+        self._measures.paused.set_function(lambda: float(delivery.paused))
 
     def start(self, background: Background) -> None:
         """Deliver until *background* stops; mails being handed over are finished."""
@@ -85,7 +98,7 @@ class Sender:
             if verdict is None:
                 await background.pause(POLL, self._due)
                 continue
-            self._attempts.labels(str(verdict.state)).inc()
+            self._measures.attempts.labels(str(verdict.state)).inc()
 
     async def _keep_house(self, background: Background) -> None:
         while not background.stopping.is_set():
@@ -99,8 +112,8 @@ class Sender:
         """Measure what waits, and delete what is past its retention, in small batches."""
         async with self._database.transaction() as tx:
             backlog = await ledger.backlog(tx)
-        self._waiting.set(backlog.waiting)
-        self._oldest.set(backlog.oldest.total_seconds())
+        self._measures.waiting.set(backlog.waiting)
+        self._measures.oldest.set(backlog.oldest.total_seconds())
         pruned = _PRUNE_BATCH
         while pruned == _PRUNE_BATCH:
             async with self._database.transaction() as tx:

@@ -5,7 +5,7 @@ from email.utils import getaddresses, parseaddr
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
@@ -16,6 +16,10 @@ from services.notify.domain.messages import RetryPolicy
 
 _MAX_PORT = 65535
 _HEADROOM = timedelta(seconds=30)
+
+_SENDGRID_RELAY = "smtp.sendgrid.net"
+_SENDGRID_USERNAME = "apikey"
+"""SendGrid's relay knows everybody by this name; the password is the API key."""
 
 
 def _address(text: str) -> str:
@@ -38,7 +42,7 @@ class NotifySettings(ServiceSettings):
     port: int = Field(default=8103, ge=0, le=_MAX_PORT)
     ops_port: int = Field(default=9103, ge=0, le=_MAX_PORT)
     public_base_url: str
-    mail_transport: Literal["smtp", "inbox", "console"] = "smtp"
+    mail_transport: Literal["smtp", "sendgrid-smtp", "sendgrid-api", "inbox", "console"] = "smtp"
     mail_from: str
     mail_secrets_keys: Annotated[KeyList, AfterValidator(_exact_keys)]
     mail_workers: int = Field(default=4, ge=1, le=64)
@@ -57,20 +61,22 @@ class NotifySettings(ServiceSettings):
     smtp_ca_file: Path | None = None
     smtp_timeout_seconds: float = Field(default=60.0, gt=0, le=600)
 
+    sendgrid_api_key: SecretStr | None = Field(default=None, validate_default=True)
+    sendgrid_api_url: str = "https://api.sendgrid.com/v3/mail/send"
+    sendgrid_timeout_seconds: float = Field(default=30.0, gt=0, le=600)
+
     @field_validator("public_base_url")
     @classmethod
     def _plain_origin(cls, value: str) -> str:
         """Keep scheme, host and path: links are made by appending to it."""
-        parts = urlsplit(value)
-        plain = not (parts.query or parts.fragment or parts.username or parts.password)
-        if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
-            raise ValueError("must be an http(s) address without query, fragment or user")
+        _plain_address(value)
         return value.rstrip("/")
 
     @field_validator("mail_transport")
     @classmethod
     def _no_toys_in_production(cls, value: str, info: ValidationInfo) -> str:
-        if value != "smtp" and info.data.get("environment") != "development":
+        toy = value in ("inbox", "console")
+        if toy and info.data.get("environment") != "development":
             raise ValueError(f"{value} is for ENVIRONMENT=development only")
         return value
 
@@ -86,14 +92,23 @@ class NotifySettings(ServiceSettings):
     @field_validator("smtp_host")
     @classmethod
     def _host_for_smtp(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is None and info.data.get("mail_transport") == "smtp":
+        transport = info.data.get("mail_transport")
+        if value is None and transport == "smtp":
             raise ValueError("is needed with MAIL_TRANSPORT=smtp")
+        return _SENDGRID_RELAY if value is None and transport == "sendgrid-smtp" else value
+
+    @field_validator("smtp_username")
+    @classmethod
+    def _the_key_is_enough(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("mail_transport") == "sendgrid-smtp":
+            raise ValueError("SENDGRID_API_KEY takes its place with MAIL_TRANSPORT=sendgrid-smtp")
         return value
 
     @field_validator("smtp_password")
     @classmethod
     def _both_or_none(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if (value is None) != (info.data.get("smtp_username") is None):
+        told = "smtp_username" in info.data
+        if told and (value is None) != (info.data["smtp_username"] is None):
             raise ValueError("SMTP_USERNAME and SMTP_PASSWORD are given both or not at all")
         return value
 
@@ -113,6 +128,36 @@ class NotifySettings(ServiceSettings):
             raise ValueError("there is no such file")
         return value
 
+    @field_validator("sendgrid_api_key")
+    @classmethod
+    def _key_for_sendgrid(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        """Ask for a key that fits into a header: a stray line break is told here, not by a 401."""
+        transport = str(info.data.get("mail_transport"))
+        if value is None and transport.startswith("sendgrid-"):
+            raise ValueError(f"is needed with MAIL_TRANSPORT={transport}")
+        key = "" if value is None else value.get_secret_value()
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise ValueError("must be printable ASCII without spaces or line breaks")
+        return value
+
+    @field_validator("sendgrid_api_url")
+    @classmethod
+    def _encrypted(cls, value: str, info: ValidationInfo) -> str:
+        parts = _plain_address(value)
+        production = info.data.get("environment") != "development"
+        if parts.scheme == "http" and production and not _is_loopback(parts.hostname or ""):
+            raise ValueError("must be https but for loopback hosts or ENVIRONMENT=development")
+        return value
+
+    @property
+    def smtp_credentials(self) -> tuple[str, str] | None:
+        """Return user and password for the mail server; for SendGrid's they follow from the key."""
+        if self.mail_transport == "sendgrid-smtp" and self.sendgrid_api_key is not None:
+            return _SENDGRID_USERNAME, self.sendgrid_api_key.get_secret_value()
+        if self.smtp_username is None or self.smtp_password is None:
+            return None
+        return self.smtp_username, self.smtp_password.get_secret_value()
+
     @property
     def sender(self) -> tuple[str, str]:
         """Return display name and address of MAIL_FROM."""
@@ -129,19 +174,30 @@ class NotifySettings(ServiceSettings):
         )
 
     @property
-    def smtp_timeout(self) -> timedelta:
+    def delivery_timeout(self) -> timedelta:
         """Return how long one delivery may take at most."""
-        return timedelta(seconds=self.smtp_timeout_seconds)
+        by_api = self.mail_transport == "sendgrid-api"
+        seconds = self.sendgrid_timeout_seconds if by_api else self.smtp_timeout_seconds
+        return timedelta(seconds=seconds)
 
     @property
     def lease(self) -> timedelta:
         """Return how long a mail stays claimed: longer than any delivery takes."""
-        return self.smtp_timeout + _HEADROOM
+        return self.delivery_timeout + _HEADROOM
 
     @property
     def message_retention(self) -> timedelta:
         """Return how long a settled mail stays in the ledger."""
         return timedelta(days=self.message_retention_days)
+
+
+def _plain_address(text: str) -> SplitResult:
+    """Return the parts of an http(s) address. Raises ValueError."""
+    parts = urlsplit(text)
+    plain = not (parts.query or parts.fragment or parts.username or parts.password)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
+        raise ValueError("must be an http(s) address without query, fragment or user")
+    return parts
 
 
 def _is_loopback(host: str) -> bool:

@@ -54,6 +54,7 @@ RULES: dict[str, Rule] = {
     "identity.user.enabled.v1": Rule(),
     "identity.login.succeeded.v1": Rule(("amr",)),
     "identity.login.failed.v1": Rule(("reason",), ("user_id", "name_hash"), "failure"),
+    "identity.device.added.v1": Rule(),
     "identity.password.changed.v1": Rule((), _SESSION),
     "identity.password.reset_requested.v1": Rule(),
     "identity.password.reset.v1": Rule(),

@@ -1,4 +1,4 @@
-"""A login that succeeded, settled in one statement: every login waits for it."""
+"""A login that succeeded: settled in one statement, as every login waits for it; and its past."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -49,6 +49,15 @@ FROM account
 RETURNING id
 """)
 
+_SEEN_BEFORE = sa.text("""
+SELECT EXISTS (
+    SELECT FROM login_history
+    WHERE user_id = :user_id AND id <> :id AND outcome = :outcome
+        AND ip IS NOT DISTINCT FROM CAST(:ip AS text)
+        AND user_agent IS NOT DISTINCT FROM CAST(:user_agent AS text)
+)
+""")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Success:
@@ -84,3 +93,15 @@ async def settle(tx: Transaction, success: Success, record: LoginRecord) -> UUID
     }
     settled = await tx.scalar(_SETTLE, parameters)
     return settled if isinstance(settled, UUID) else None
+
+
+async def was_seen_before(tx: Transaction, record: LoginRecord) -> bool:
+    """Say whether the history has another login alike, by the same agent from the same address."""
+    parameters = {
+        "id": record.id,
+        "user_id": record.user_id,
+        "outcome": record.outcome,
+        "ip": record.ip,
+        "user_agent": record.user_agent,
+    }
+    return bool(await tx.scalar(_SEEN_BEFORE, parameters))

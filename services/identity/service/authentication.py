@@ -1,15 +1,16 @@
 """Authentication: are these credentials good, and may their owner come in (D6, D7)."""
 
 import time
+from datetime import datetime
 from typing import NoReturn
 
 from chassis.caller import Caller
 from chassis.clock import Clock
-from chassis.database import Database
+from chassis.database import Database, Transaction
 from chassis.errors import Problem
 from chassis.logs import get_logger
 from chassis.outbox import Outbox
-from contracts.identity import LoginSucceeded
+from contracts.identity import DeviceAdded, LoginSucceeded, UserEvent
 from contracts.internal import AuthenticateRequest, AuthenticateResponse
 from services.identity.devices import DeviceTokens
 from services.identity.domain.accounts import Standing, User, standing
@@ -125,32 +126,14 @@ class Authentication:
         self, attempt: Attempt, user: User, upgraded: str | None
     ) -> AuthenticateResponse:
         now, caller = self._clock.now(), attempt.caller
-        success = logins.Success(
-            key=attempt.key,
-            owner_key=f"user:{user.id}",
-            source=attempt.source,
-            credentials_epoch=user.credentials_epoch,
-            upgraded_hash=upgraded,
-        )
-        record = LoginRecord(
-            id=attempt.id,
-            user_id=user.id,
-            occurred_at=now,
-            ip=caller.client_address,
-            user_agent=caller.user_agent,
-            outcome=SUCCEEDED,
-        )
+        success = _success(attempt, user, upgraded)
+        record = _record(attempt, user, now)
         async with self._database.transaction() as tx:
             if await logins.settle(tx, success, record) is None:
                 raise InvalidCredentials
-            await self._outbox.emit(
-                tx,
-                LoginSucceeded(user_id=user.id),
-                subject=str(user.id),
-                caller=caller,
-                actor=str(user.id),
-                subjectversion=user.version,
-            )
+            await self._emit(tx, user, LoginSucceeded(user_id=user.id), caller)
+            if await _is_new_device(tx, attempt, user, record):
+                await self._emit(tx, user, DeviceAdded(user_id=user.id), caller)
         device = attempt.device.id if attempt.device is not None else None
         return AuthenticateResponse(
             user_id=user.id,
@@ -161,3 +144,47 @@ class Authentication:
             authenticated_at=now,
             device_token=self._devices.issue(user.id, user.credentials_epoch, device=device),
         )
+
+    async def _emit(self, tx: Transaction, user: User, event: UserEvent, caller: Caller) -> None:
+        await self._outbox.emit(
+            tx,
+            event,
+            subject=str(user.id),
+            caller=caller,
+            actor=str(user.id),
+            subjectversion=user.version,
+        )
+
+
+def _success(attempt: Attempt, user: User, upgraded: str | None) -> logins.Success:
+    return logins.Success(
+        key=attempt.key,
+        owner_key=f"user:{user.id}",
+        source=attempt.source,
+        credentials_epoch=user.credentials_epoch,
+        upgraded_hash=upgraded,
+    )
+
+
+def _record(attempt: Attempt, user: User, now: datetime) -> LoginRecord:
+    return LoginRecord(
+        id=attempt.id,
+        user_id=user.id,
+        occurred_at=now,
+        ip=attempt.caller.client_address,
+        user_agent=attempt.caller.user_agent,
+        outcome=SUCCEEDED,
+    )
+
+
+async def _is_new_device(
+    tx: Transaction, attempt: Attempt, user: User, record: LoginRecord
+) -> bool:
+    """Say whether the owner should hear where this login came from.
+
+    The first login of an account is nobody's surprise. A program that keeps no device token is
+    known by its agent and address, or each of its logins would be told.
+    """
+    if attempt.device is not None or user.last_login is None:
+        return False
+    return not await logins.was_seen_before(tx, record)

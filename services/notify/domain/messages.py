@@ -17,6 +17,7 @@ class Template(StrEnum):
     PASSWORD_CHANGED = "password_changed"
     EMAIL_CHANGED = "email_changed"
     ACCOUNT_LOCKED = "account_locked"
+    NEW_DEVICE = "new_device"
     SESSION_REUSED = "session_reused"
     SUSPICIOUS_ACTIVITY = "suspicious_activity"
     SECURITY_ALERT = "security_alert"
@@ -132,6 +133,9 @@ class Verdict:
 
 SENT = Verdict(State.SENT)
 
+LONGEST_WAIT = timedelta(hours=1)
+"""How long the other side may put us off at a time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
@@ -151,11 +155,17 @@ class RetryPolicy:
         longest = min(self.first.total_seconds() * 2.0**doublings, self.cap.total_seconds())
         return timedelta(seconds=longest * (1 - self.jitter * chance))
 
-    def after_failure(self, attempts: int, reason: str, *, chance: float) -> Verdict:
-        """Say what a temporary failure of attempt number *attempts* means."""
+    def after_failure(
+        self, attempts: int, reason: str, *, chance: float, retry_after: timedelta | None = None
+    ) -> Verdict:
+        """Say what a temporary failure of attempt number *attempts* means.
+
+        The other side may ask for a longer wait (*retry_after*), up to `LONGEST_WAIT`.
+        """
         if attempts >= self.max_attempts:
             return Verdict(State.FAILED, Reason.ATTEMPTS_EXHAUSTED)
-        return Verdict(State.WAITING, reason, self.delay(attempts, chance=chance))
+        asked = min(retry_after or timedelta(), LONGEST_WAIT)
+        return Verdict(State.WAITING, reason, max(asked, self.delay(attempts, chance=chance)))
 
 
 def verdict_before_sending(

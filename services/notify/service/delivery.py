@@ -26,8 +26,16 @@ from services.notify.domain.messages import (
 )
 from services.notify.repository import ledger
 from services.notify.service.announcements import announce
+from services.notify.service.breaker import Breaker
 from services.notify.service.composition import Composer
-from services.notify.transports import PermanentFailure, TemporaryFailure, Transport
+from services.notify.transports import (
+    DeliveryFailed,
+    Mail,
+    PermanentFailure,
+    TemporaryFailure,
+    Transport,
+    TransportUnavailable,
+)
 
 _SETTLE_ATTEMPTS = 6
 
@@ -47,6 +55,7 @@ class Delivery:
         database: Database,
         outbox: Outbox,
         transport: Transport,
+        breaker: Breaker,
         composer: Composer,
         clock: Clock,
         policy: RetryPolicy,
@@ -57,17 +66,36 @@ class Delivery:
         self._database = database
         self._outbox = outbox
         self._transport = transport
+        self._breaker = breaker
         self._composer = composer
         self._clock = clock
         self._policy = policy
         self._lease = lease
         self._chance = chance
 
-    async def deliver_next(self) -> Verdict | None:
-        """Deliver the mail that is due longest; return what came of it, None when none is due.
+    @property
+    def paused(self) -> bool:
+        """Say whether nothing is claimed because the transport is down."""
+        return self._breaker.paused
 
-        Raises DatabaseUnavailable.
+    async def deliver_next(self) -> Verdict | None:
+        """Deliver the mail that is due longest; return what came of it.
+
+        None when none is due, or none may go out now. Raises DatabaseUnavailable.
         """
+        if not self._breaker.admit():
+            return None
+        try:
+            return await self._deliver_next()
+        finally:
+            self._breaker.leave()
+
+    async def release_all(self) -> None:
+        """Make mails due that a dead process held; only for the one process that delivers."""
+        async with self._database.transaction() as tx:
+            await ledger.release_all(tx)
+
+    async def _deliver_next(self) -> Verdict | None:
         async with self._database.transaction() as tx:
             message = await ledger.claim_due(tx, self._owner, lease=self._lease)
         if message is None:
@@ -76,21 +104,16 @@ class Delivery:
         await self._settle_surely(message, verdict)
         return verdict
 
-    async def release_all(self) -> None:
-        """Make mails due that a dead process held; only for the one process that delivers."""
-        async with self._database.transaction() as tx:
-            await ledger.release_all(tx)
-
     async def _attempt(self, message: Message) -> Verdict:
         verdict = verdict_before_sending(message, now=self._clock.now(), policy=self._policy)
         if verdict is not None:
             return verdict
         try:
-            await self._transport.send(self._composer.compose(message))
+            await self._hand_over(self._composer.compose(message))
         except PermanentFailure as failure:
             return Verdict(State.FAILED, failure.reason)
         except TemporaryFailure as failure:
-            return self._again(message, failure.reason)
+            return self._again(message, failure.reason, retry_after=failure.retry_after)
         except Exception as error:  # noqa: BLE001 - one broken mail must not stop the others
             # Where, never what: messages of exceptions may quote the mail.
             frames = traceback.format_tb(error.__traceback__)
@@ -103,8 +126,31 @@ class Delivery:
             return self._again(message, Reason.INTERNAL_ERROR)
         return SENT
 
-    def _again(self, message: Message, reason: str) -> Verdict:
-        return self._policy.after_failure(message.attempts, reason, chance=self._chance())
+    async def _hand_over(self, mail: Mail) -> None:
+        """Send *mail*, and tell the breaker whether anybody was there to take or refuse it."""
+        try:
+            await self._transport.send(mail)
+        except TransportUnavailable as failure:
+            pause = self._breaker.failed(retry_after=failure.retry_after)
+            if pause is not None:
+                seconds = round(pause.total_seconds(), 3)
+                log.warning("transport.paused", reason=failure.reason, seconds=seconds)
+            raise
+        except DeliveryFailed:
+            self._note_presence()
+            raise
+        self._note_presence()
+
+    def _note_presence(self) -> None:
+        if self._breaker.succeeded():
+            log.info("transport.resumed")
+
+    def _again(
+        self, message: Message, reason: str, *, retry_after: timedelta | None = None
+    ) -> Verdict:
+        return self._policy.after_failure(
+            message.attempts, reason, chance=self._chance(), retry_after=retry_after
+        )
 
     async def _settle_surely(self, message: Message, verdict: Verdict) -> None:
         """Settle, also over a short absence of the database: the mail may be out already."""

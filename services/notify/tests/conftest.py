@@ -1,12 +1,19 @@
 """Fixtures of notify's tests: every test with a database runs on every PostgreSQL there is."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
+from chassis.clock import SystemClock
 from chassis.database import Database
 from chassis.outbox import Outbox
 from chassis.testing import FixedClock
@@ -17,11 +24,13 @@ from services.notify import models
 from services.notify.consumers import Reactions
 from services.notify.domain.messages import RetryPolicy
 from services.notify.rendering import Renderer
+from services.notify.service.breaker import Breaker
 from services.notify.service.composition import Composer, Letterhead
 from services.notify.service.delivery import Delivery
 from services.notify.service.intake import Intake
 from services.notify.tests.kit import BASE_URL, KEYS, SECURITY_EMAIL, House, RecordingTransport
 from services.notify.tests.running import Running, run, settings_of
+from services.notify.tests.sendgrid_fake import FakeSendGrid
 from services.notify.tests.smtp_sink import SmtpSink
 from services.notify.transports import Originator
 
@@ -65,8 +74,7 @@ def composer() -> Composer:
 def house(database: Database, composer: Composer) -> House:
     """Give notify without its doors: reactions in front, a recording transport behind."""
     clock, due = FixedClock(), asyncio.Event()
-    outbox = Outbox("notify", models.outbox, clock)
-    transport = RecordingTransport()
+    outbox, transport = Outbox("notify", models.outbox, clock), RecordingTransport()
     return House(
         database=database,
         clock=clock,
@@ -80,6 +88,7 @@ def house(database: Database, composer: Composer) -> House:
             database=database,
             outbox=outbox,
             transport=transport,
+            breaker=Breaker(clock=clock, width=4),
             composer=composer,
             clock=clock,
             policy=RetryPolicy(first=timedelta(0), max_attempts=3),
@@ -96,6 +105,63 @@ def sink() -> Iterator[SmtpSink]:
     sink.start()
     yield sink
     sink.stop()
+
+
+def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.example")])
+    today = SystemClock().now()
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(today - timedelta(days=1))
+        .not_valid_after(today + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]),
+            critical=False,
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Give the path of a self-signed certificate for 127.0.0.1, its key beside it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    made = _self_signed(key)
+    path = tmp_path / "certificate.pem"
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    path.with_suffix(".key").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return path
+
+
+@pytest.fixture
+def tls_sink(certificate: Path) -> Iterator[SmtpSink]:
+    """Give a server that wants STARTTLS and has a certificate nobody knows."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+    sink = SmtpSink(tls=context)
+    sink.start()
+    yield sink
+    sink.stop()
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeSendGrid]:
+    """Give a running stand-in for SendGrid."""
+    fake = FakeSendGrid()
+    await fake.start()
+    yield fake
+    await fake.stop()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from chassis.processes import free_port
 from services.notify.transports import Mail, Originator
@@ -59,6 +59,7 @@ class SmtpSink:
         self.rcpt: list[Answer] = []
         self.data: list[Answer] = []
         self.quit: list[Answer] = []
+        self.logins: list[tuple[bytes, bytes]] = []
         self._tls = tls
         self._controller: Controller | None = None
 
@@ -70,6 +71,7 @@ class SmtpSink:
             port=self.port,
             tls_context=self._tls,
             require_starttls=self._tls is not None,
+            authenticator=self._log_in,
         )
         self._controller.start()
 
@@ -78,6 +80,14 @@ class SmtpSink:
         if self._controller is not None:
             self._controller.stop()
             self._controller = None
+
+    def _log_in(
+        self, _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: Any
+    ) -> AuthResult:
+        """Let everybody in who speaks TLS (aiosmtpd offers AUTH to nobody else)."""
+        assert isinstance(data, LoginPassword)
+        self.logins.append((data.login, data.password))
+        return AuthResult(success=True)
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self,

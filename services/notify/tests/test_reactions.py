@@ -1,5 +1,6 @@
 """Which message leads to which mail, to whom; and what is left of a deleted user."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -10,6 +11,7 @@ from chassis.subscriptions import Unprocessable
 from contracts.audit import SuspiciousActivityDetected
 from contracts.envelope import EventData
 from contracts.identity import (
+    DeviceAdded,
     PasswordChanged,
     PasswordReset,
     UserDeleted,
@@ -44,6 +46,7 @@ class TestNotices:
                 "account_locked",
                 "until 01 January 2026, 12:30 UTC.",
             ),
+            (DeviceAdded, {}, "new_device", "a device we had not seen"),
             (RefreshTokenReused, {"session_id": uuid4()}, "session_reused", "second time"),
             (
                 SuspiciousActivityDetected,
@@ -74,6 +77,23 @@ class TestNotices:
         assert (mail.recipient, row.template, row.state) == ("ada@example.org", template, "sent")
         assert phrase in mail.text
         assert mail.text.startswith("Hello ada,")
+
+    async def test_a_new_device_is_told_with_time_and_address(self, house: House) -> None:
+        """What it calls itself is its own text and stays out."""
+        await house.register()
+        seen = replace(
+            fact(DeviceAdded(user_id=house.user_id)),
+            time=UNTIL,
+            ip="203.0.113.9",
+            useragent="call 555 to unlock",
+        )
+
+        await house.receive(seen)
+        await house.deliver_all()
+
+        [mail] = house.transport.mails
+        assert "on 01 January 2026, 12:30 UTC from the address 203.0.113.9," in mail.text
+        assert "555" not in mail.text + mail.html + await house.everything_stored()
 
     async def test_an_administrators_lock_is_not_ours_to_tell(self, house: House) -> None:
         """Only failures lead to a mail."""

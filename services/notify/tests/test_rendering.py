@@ -15,6 +15,7 @@ VALUES: dict[str, Any] = {
     "name": "ada",
     "link": "https://id.example/verify-email#token=a%26b",
     "expires_at": "2026-01-02T03:04:00+00:00",
+    "at": "2026-01-01T12:00:00Z",
     "locked_until": "2026-01-01T12:30:00Z",
     "rule": "password_spraying",
     "address": "203.0.113.9",
@@ -98,7 +99,7 @@ class TestHostileValues:
     def test_subjects_are_constants(self, renderer: Renderer, template: Template) -> None:
         """Nothing anybody typed stands in one."""
         hostile = dict.fromkeys(VALUES, "x\r\nBcc: eve@evil.example")
-        times = {name: VALUES[name] for name in ("expires_at", "locked_until")}
+        times = {name: VALUES[name] for name in ("at", "expires_at", "locked_until")}
 
         assert renderer.render(template, hostile | times).subject == SUBJECTS[template]
 

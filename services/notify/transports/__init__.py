@@ -1,9 +1,12 @@
 """The ways out of the house: one small port, one module per transport."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
+
+AUTO_SUBMITTED = {"Auto-Submitted": "auto-generated"}
+"""RFC 3834 §5: no out-of-office answers to us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,15 @@ class DeliveryFailed(Exception):  # noqa: N818 - a fact about the attempt
 
 
 class TemporaryFailure(DeliveryFailed):
-    """Another attempt may succeed."""
+    """Another attempt may succeed, but not before `retry_after` where the other side says so."""
+
+    def __init__(self, reason: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+class TransportUnavailable(TemporaryFailure):
+    """The way out itself is closed: every other mail would fare alike."""
 
 
 class PermanentFailure(DeliveryFailed):

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from email.errors import MessageError
 from email.headerregistry import Address
@@ -14,7 +14,15 @@ from typing import Literal, cast
 
 import aiosmtplib
 
-from services.notify.transports import Mail, Originator, PermanentFailure, TemporaryFailure
+from services.notify.transports import (
+    AUTO_SUBMITTED,
+    DeliveryFailed,
+    Mail,
+    Originator,
+    PermanentFailure,
+    TemporaryFailure,
+    TransportUnavailable,
+)
 
 Security = Literal["starttls", "tls", "none"]
 
@@ -22,6 +30,7 @@ PORTS: dict[Security, int] = {"starttls": 587, "tls": 465, "none": 25}
 
 _QUIT_SECONDS = 5.0
 _PERMANENT = 500
+_SHUTTING_DOWN = 421
 # Everything beyond ASCII is encoded: no server needs 8BITMIME for our mails.
 _POLICY = SMTP.clone(cte_type="7bit")
 
@@ -30,7 +39,7 @@ class SmtpTransport:
     """Hands mails to one SMTP server; *timeout* bounds a whole delivery.
 
     With `starttls` and `tls` the server's certificate is verified, against *ca_file* alone when
-    given; a server that does not offer STARTTLS gets no mail.
+    given; a server that does not offer STARTTLS gets no mail. *headers* are added to every mail.
     """
 
     def __init__(
@@ -43,6 +52,7 @@ class SmtpTransport:
         ca_file: Path | None,
         local_hostname: str,
         timeout: timedelta,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self._host = host
         self._port = port
@@ -50,6 +60,7 @@ class SmtpTransport:
         self._credentials = credentials
         self._local_hostname = local_hostname
         self._timeout = timeout.total_seconds()
+        self._headers = {**AUTO_SUBMITTED, **(headers or {})}
         self._tls = None if security == "none" else ssl.create_default_context(cafile=ca_file)
 
     async def send(self, mail: Mail) -> None:
@@ -73,9 +84,9 @@ class SmtpTransport:
             async with asyncio.timeout(self._timeout):
                 with _named("connect"):
                     await client.connect()
-                await _transfer(client, mail)
+                await _transfer(client, mail, self._headers)
         except TimeoutError:
-            raise TemporaryFailure("timeout") from None
+            raise TransportUnavailable("timeout") from None
 
     def _client(self) -> aiosmtplib.SMTP:
         username, password = self._credentials or (None, None)
@@ -92,7 +103,7 @@ class SmtpTransport:
         )
 
 
-def compose(mail: Mail) -> EmailMessage:
+def compose(mail: Mail, headers: Mapping[str, str] = AUTO_SUBMITTED) -> EmailMessage:
     """Return *mail* as RFC 5322 has it. Raises ValueError for line breaks in a header."""
     message = EmailMessage(policy=_POLICY)
     message["From"] = _address(mail.sender)
@@ -100,8 +111,8 @@ def compose(mail: Mail) -> EmailMessage:
     message["Subject"] = mail.subject
     message["Date"] = mail.date
     message["Message-ID"] = mail.message_id
-    # RFC 3834 §5: no out-of-office answers to us.
-    message["Auto-Submitted"] = "auto-generated"
+    for name, value in headers.items():
+        message[name] = value
     message.set_content(mail.text)
     message.add_alternative(mail.html, subtype="html")
     return message
@@ -111,18 +122,18 @@ def _address(sender: Originator) -> Address:
     return Address(display_name=sender.name, addr_spec=sender.address)
 
 
-async def _transfer(client: aiosmtplib.SMTP, mail: Mail) -> None:
+async def _transfer(client: aiosmtplib.SMTP, mail: Mail, headers: Mapping[str, str]) -> None:
     """Run one mail transaction (RFC 5321 §3.3)."""
     try:
-        content = compose(mail).as_bytes()
+        content = compose(mail, headers).as_bytes()
     except (ValueError, MessageError):
         # An address that reads like an encoded word (RFC 2047) fits no header, today or tomorrow.
         raise PermanentFailure("unwritable_header") from None
     with _named("sender"):
         await client.mail(mail.sender.address)
-    with _named("recipient", refusals_are_final=True):
+    with _named("recipient", about_the_mail=True):
         await client.rcpt(mail.recipient)
-    with _named("data", refusals_are_final=True):
+    with _named("data", about_the_mail=True):
         await client.data(content)
 
 
@@ -134,7 +145,7 @@ def _hang_up(client: aiosmtplib.SMTP) -> None:
 
 
 @contextlib.contextmanager
-def _named(step: str, *, refusals_are_final: bool = False) -> Iterator[None]:
+def _named(step: str, *, about_the_mail: bool = False) -> Iterator[None]:
     """Turn what goes wrong within one step into a failure that quotes nobody.
 
     Servers like to repeat addresses and links in their answers: only the code is kept.
@@ -142,13 +153,18 @@ def _named(step: str, *, refusals_are_final: bool = False) -> Iterator[None]:
     try:
         yield
     except aiosmtplib.SMTPResponseException as error:
-        final = refusals_are_final and error.code >= _PERMANENT
-        kind = PermanentFailure if final else TemporaryFailure
-        raise kind(f"smtp_{step}_{error.code}") from None
+        reason = f"smtp_{step}_{error.code}"
+        raise _refusal(reason, error.code, about_the_mail=about_the_mail) from None
     except aiosmtplib.SMTPTimeoutError:
-        raise TemporaryFailure(f"smtp_{step}_timeout") from None
+        raise TransportUnavailable(f"smtp_{step}_timeout") from None
     except ssl.SSLError:
-        raise TemporaryFailure("smtp_tls") from None
+        raise TransportUnavailable("smtp_tls") from None
     except (aiosmtplib.SMTPException, OSError) as error:
         tls = isinstance(error.__cause__ or error.__context__, ssl.SSLError)
-        raise TemporaryFailure("smtp_tls" if tls else f"smtp_{step}_lost") from None
+        raise TransportUnavailable("smtp_tls" if tls else f"smtp_{step}_lost") from None
+
+
+def _refusal(reason: str, code: int, *, about_the_mail: bool) -> DeliveryFailed:
+    if not about_the_mail or code == _SHUTTING_DOWN:
+        return TransportUnavailable(reason)
+    return PermanentFailure(reason) if code >= _PERMANENT else TemporaryFailure(reason)
