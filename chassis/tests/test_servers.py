@@ -40,6 +40,9 @@ from chassis.testing.servers.redis import InstalledRedis
 # What `python -c` runs to be a test run with servers of its own, until it is ended.
 RUN = """
 import signal
+# A run in the background of a shell inherits a deaf ear for Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+import signal
 from chassis.testing.servers import Servers
 servers = Servers(say=print)
 servers.launch_rabbitmq()
