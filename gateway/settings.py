@@ -55,6 +55,7 @@ class GatewaySettings(ProcessSettings):
     cors_allowed_origins: Words = ()
     routes_file: Path | None = None
     dev_inbox: bool = False
+    docs_enabled: bool | None = None
 
     rate_limit_per_user: RateSetting = Rate.parse("10/minute")
     rate_limit_per_ip: RateSetting = Rate.parse("50/minute")
@@ -97,6 +98,13 @@ class GatewaySettings(ProcessSettings):
     def share(self) -> int:
         """Return by how many the limits are divided while each process counts for itself."""
         return self.gateway_replicas * self.gateway_workers
+
+    @property
+    def serves_docs(self) -> bool:
+        """Return whether the API's reference is public: by default in development alone."""
+        if self.docs_enabled is None:
+            return self.environment == "development"
+        return self.docs_enabled
 
     @property
     def services(self) -> dict[str, str]:
