@@ -26,6 +26,7 @@ _READY = """
 Gatehouse is ready.
 
   API        {base}/api/v1
+  Reference  {base}/docs   (also /redoc and /openapi.json)
   Mails      {base}/dev/inbox
   Keys       {base}/.well-known/jwks.json
   Data       {data}   (secrets inside; delete it to start anew)

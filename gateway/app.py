@@ -31,7 +31,7 @@ from gateway.keys import KeyStore
 from gateway.limits.failover import FailoverLimiter
 from gateway.limits.memory import MemoryLimiter
 from gateway.limits.redis import RedisLimiter
-from gateway.pages.hosted import HostedPages
+from gateway.pages.hosted import MAILED, REFERENCE, HostedPages
 from gateway.protocol import GatewayProtocol
 from gateway.proxy.forwarding import Proxy
 from gateway.proxy.headers import OutgoingHeaders
@@ -145,7 +145,7 @@ def _edge(
     proxy: Proxy,
     metrics: Metrics,
 ) -> Edge:
-    pages = HostedPages()
+    pages = HostedPages(*MAILED, *(REFERENCE if settings.serves_docs else ()))
     return Edge(
         Parts(
             table=_table(settings, pages),
@@ -202,8 +202,8 @@ def _counting(settings: GatewaySettings, clock: Clock, metrics: Metrics) -> _Cou
 
 
 def _table(settings: GatewaySettings, pages: HostedPages) -> RouteTable:
-    flags = {"dev_inbox"} if settings.dev_inbox else set()
-    flags |= {settings.environment}
+    switches = {"dev_inbox": settings.dev_inbox, "docs": settings.serves_docs}
+    flags = {settings.environment} | {name for name, on in switches.items() if on}
     surroundings = Surroundings(
         services=settings.services,
         rates=settings.rates,

@@ -50,6 +50,7 @@ class GatewaySettings(ProcessSettings):
     routes_file: Path | None = None
     state_dir: Path | None = None
     dev_inbox: bool = False
+    docs_enabled: bool | None = None
 
     rate_limit_per_user: RateSetting = Rate.parse("10/minute")
     rate_limit_per_ip: RateSetting = Rate.parse("50/minute")
@@ -101,6 +102,13 @@ class GatewaySettings(ProcessSettings):
             return frozenset()
         own = (public.host_port_subcomponent or "", f"{public.host_subcomponent}:{public.port}")
         return frozenset(host.lower() for host in (*own, *self.allowed_hosts))
+
+    @property
+    def serves_docs(self) -> bool:
+        """Return whether the API's reference is public: by default in development alone."""
+        if self.docs_enabled is None:
+            return self.environment == "development"
+        return self.docs_enabled
 
     @property
     def services(self) -> dict[str, str]:

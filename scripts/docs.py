@@ -1,4 +1,6 @@
-"""Write docs/events.md and contracts/schemas/*.json from the contracts.
+"""Write the generated documents: of the events from the contracts, of the API from the code.
+
+docs/events.md, contracts/schemas/*.json, gateway/docs/openapi.json, gateway/docs/asyncapi.json
 
 Usage: docs.py [--check]     with --check nothing is written; exit 1 when something is not current
 """
@@ -13,6 +15,7 @@ sys.path.insert(0, str(ROOT))
 
 from contracts.envelope import EventData  # noqa: E402 - the root is on the path only now
 from contracts.registry import COMMAND_TYPES, EVENT_TYPES  # noqa: E402
+from scripts.reference import asyncapi, openapi  # noqa: E402
 
 _HEAD = """# Events
 
@@ -51,8 +54,14 @@ def _files() -> Iterator[tuple[Path, str]]:
     yield ROOT / "docs" / "events.md", _page()
     for event in EVENT_TYPES.values():
         schema = event.model_json_schema() | {"$id": event.schema_uri()}
-        text = json.dumps(schema, indent=2, sort_keys=True, ensure_ascii=False)
-        yield ROOT / "contracts" / "schemas" / f"{event.type}.json", text + "\n"
+        yield ROOT / "contracts" / "schemas" / f"{event.type}.json", _json(schema, sort_keys=True)
+    reference = ROOT / "gateway" / "docs"
+    yield reference / "openapi.json", _json(openapi.document())
+    yield reference / "asyncapi.json", _json(asyncapi.document())
+
+
+def _json(document: object, *, sort_keys: bool = False) -> str:
+    return json.dumps(document, indent=2, sort_keys=sort_keys, ensure_ascii=False) + "\n"
 
 
 def _page() -> str:

@@ -33,7 +33,7 @@ def test_no_type_is_named_twice() -> None:
 
 
 def test_generated_files_are_current() -> None:
-    """docs/events.md and the JSON Schemas say what the code says."""
+    """The documents of events and of the API say what the code says."""
     done = subprocess.run(  # noqa: S603 - our own script
         [sys.executable, str(ROOT / "scripts" / "docs.py"), "--check"],
         capture_output=True,

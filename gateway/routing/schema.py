@@ -9,7 +9,7 @@ from yarl import URL
 from gateway.limits.rate import RateField
 
 Key = Literal["user", "address"]
-Flag = Literal["dev_inbox", "development"]
+Flag = Literal["dev_inbox", "development", "docs"]
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"]
 
 MAX_SECONDS = 3600

@@ -6,7 +6,7 @@ import pytest
 
 from chassis.errors import MethodNotAllowed, NotFound
 from gateway.limits.rate import Rate
-from gateway.pages.hosted import HostedPages
+from gateway.pages.hosted import MAILED, HostedPages
 from gateway.paths import segments_of
 from gateway.routing.loading import BUILT_IN, RoutesInvalid, Surroundings, load_table
 from gateway.routing.table import RouteTable
@@ -186,5 +186,5 @@ def surroundings(*flags: str) -> Surroundings:
         services=dict.fromkeys(("identity", "token", "notify", "audit"), "http://127.0.0.1:1"),
         rates={f"rate_limit_{name}": Rate.parse("10/minute") for name in names},
         flags=frozenset(flags),
-        pages=HostedPages().names,
+        pages=HostedPages(*MAILED).names,
     )

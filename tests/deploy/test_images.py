@@ -1,6 +1,7 @@
 """The image recipe: one for all deployables, nothing inside that does not run."""
 
 import re
+from fnmatch import fnmatch
 
 import pytest
 
@@ -8,6 +9,7 @@ from tests.deploy.files import DEPLOYABLES, ROOT
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 IGNORED = (ROOT / ".dockerignore").read_text().splitlines()
+SERVED = {".html", ".css", ".js", ".json", ".toml"}
 
 
 def _stage(name: str) -> str:
@@ -66,3 +68,14 @@ class TestTheRecipe:
         allowed = {line for line in IGNORED if line.startswith("!")}
         packages = {"!contracts", "!chassis", "!services", "!gateway"}
         assert allowed == packages | {"!requirements/*.txt"}
+
+    def test_the_gateway_brings_every_file_it_serves(self) -> None:
+        """Route files, pages and the reference are no Python, and enter the build all the same."""
+        patterns = [line for line in IGNORED if line and line[0] not in "#!*"]
+        patterns += [line.removeprefix("**/") for line in IGNORED if line.startswith("**/")]
+        served = [path for path in (ROOT / "gateway").rglob("*") if path.suffix in SERVED]
+
+        assert {"openapi.json", "redoc.js", "routes.toml"} <= {path.name for path in served}
+        for path in served:
+            parts = path.relative_to(ROOT).parts
+            assert not [p for p in patterns for part in parts if fnmatch(part, p)], path

@@ -1,0 +1,237 @@
+"""The operations identity answers: accounts, passwords, administration."""
+
+from chassis.errors import Problem
+from scripts.reference.operation import Answer, Operation
+from scripts.reference.shapes import Outcome, PasswordPolicy
+from services.identity import errors, schemas
+
+_ACCEPTED = Answer(
+    text="Accepted, alike for every address.", model=Outcome, example={"status": "accepted"}
+)
+_CONFIRMING: tuple[type[Problem], ...] = (
+    errors.InvalidCredentials,
+    errors.AccountGone,
+    errors.AccountLocked,
+    errors.TooManyAttempts,
+    errors.HashingOverloaded,
+)
+_ACCOUNT = {200: Answer(text="The account as it is now.", model=schemas.AccountView)}
+_USERS = "/api/v1/admin/users"
+
+ACCOUNTS = (
+    Operation(
+        method="POST",
+        path="/api/v1/auth/register",
+        name="register",
+        tag="Accounts",
+        summary="Make an account",
+        text="A link to prove the address is mailed; without it there is no login.",
+        body=schemas.RegisterBody,
+        answers={
+            201: Answer(text="The account was made.", model=schemas.Registered),
+            202: Answer(
+                text="With `REGISTRATION_PRIVATE`: the mail says what happened.",
+                model=Outcome,
+                example={"status": "accepted"},
+            ),
+        },
+        problems=(errors.AlreadyTaken, errors.HashingOverloaded),
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/auth/email/verify",
+        name="verifyEmail",
+        tag="Accounts",
+        summary="Prove an e-mail address",
+        text="Takes the token of the mailed link. Repeating it for a proven address is no error.",
+        body=schemas.TokenBody,
+        answers={
+            200: Answer(
+                text="The address is proven.", model=Outcome, example={"status": "verified"}
+            )
+        },
+        problems=(errors.TokenInvalid,),
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/auth/email/resend-verification",
+        name="resendVerification",
+        tag="Accounts",
+        summary="Mail the verification link again",
+        body=schemas.EmailBody,
+        answers={200: _ACCEPTED},
+    ),
+    Operation(
+        method="GET",
+        path="/api/v1/users/me",
+        name="getProfile",
+        tag="Accounts",
+        summary="Read the own profile",
+        answers={200: Answer(text="The profile.", model=schemas.ProfileView)},
+        problems=(errors.AccountGone,),
+    ),
+    Operation(
+        method="PATCH",
+        path="/api/v1/users/me",
+        name="changeProfile",
+        tag="Accounts",
+        summary="Change the own username",
+        body=schemas.ProfileBody,
+        answers={200: Answer(text="The profile as it is now.", model=schemas.ProfileView)},
+        problems=(errors.AccountGone, errors.AlreadyTaken),
+    ),
+    Operation(
+        method="DELETE",
+        path="/api/v1/users/me",
+        name="deleteAccount",
+        tag="Accounts",
+        summary="Delete the own account",
+        text="Needs the password. Every session ends, and all services erase personal data.",
+        body=schemas.PasswordBody,
+        answers={204: Answer(text="The account is gone.")},
+        problems=(*_CONFIRMING, errors.LastAdministrator),
+    ),
+    Operation(
+        method="GET",
+        path="/api/v1/users/me/login-history",
+        name="listLogins",
+        tag="Accounts",
+        summary="List the own logins, also failed ones",
+        query=schemas.PageQuery,
+        answers={200: Answer(text="Newest first.", model=schemas.LoginPage)},
+        problems=(errors.AccountGone,),
+    ),
+)
+
+PASSWORDS = (
+    Operation(
+        method="GET",
+        path="/api/v1/auth/password-policy",
+        name="getPasswordPolicy",
+        tag="Passwords",
+        summary="Read the rules for passwords",
+        answers={200: Answer(text="The rules.", model=PasswordPolicy)},
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/auth/password-reset",
+        name="requestPasswordReset",
+        tag="Passwords",
+        summary="Mail a link to reset a forgotten password",
+        text="Beyond the limit of one mailbox it answers the same and mails nothing.",
+        body=schemas.EmailBody,
+        answers={200: _ACCEPTED},
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/auth/password-reset/verify",
+        name="resetPassword",
+        tag="Passwords",
+        summary="Set a new password with a reset token",
+        text="Ends every session and lifts a lock of failed attempts. It logs nobody in.",
+        body=schemas.ResetBody,
+        answers={
+            200: Answer(
+                text="The password is set.", model=Outcome, example={"status": "password_reset"}
+            )
+        },
+        problems=(errors.TokenInvalid, errors.HashingOverloaded),
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/auth/password-change",
+        name="changePassword",
+        tag="Passwords",
+        summary="Change the own password",
+        text="Ends the user's other sessions.",
+        body=schemas.ChangeBody,
+        answers={
+            200: Answer(
+                text="The password is changed.",
+                model=Outcome,
+                example={"status": "password_changed"},
+            )
+        },
+        problems=_CONFIRMING,
+    ),
+)
+
+
+def _action(verb: str, name: str, summary: str, text: str, *, last: bool = False) -> Operation:
+    """Return an action on one account; *last*: the last administrator is protected from it."""
+    guarded = (errors.LastAdministrator,) if last else ()
+    return Operation(
+        method="POST",
+        path=f"{_USERS}/{{id}}/{verb}",
+        name=name,
+        tag="Administration",
+        summary=summary,
+        text=text,
+        answers=_ACCOUNT,
+        problems=(errors.RoleRequired, errors.UnknownUser, *guarded),
+    )
+
+
+ADMINISTRATION = (
+    Operation(
+        method="GET",
+        path=_USERS,
+        name="listUsers",
+        tag="Administration",
+        summary="List and search accounts",
+        query=schemas.UsersQuery,
+        answers={200: Answer(text="Some accounts.", model=schemas.AccountPage)},
+        problems=(errors.RoleRequired,),
+    ),
+    Operation(
+        method="GET",
+        path=f"{_USERS}/{{id}}",
+        name="getUser",
+        tag="Administration",
+        summary="Read an account",
+        answers=_ACCOUNT,
+        problems=(errors.RoleRequired, errors.UnknownUser),
+    ),
+    Operation(
+        method="DELETE",
+        path=f"{_USERS}/{{id}}",
+        name="deleteUser",
+        tag="Administration",
+        summary="Delete an account",
+        answers={204: Answer(text="The account is gone.")},
+        problems=(errors.RoleRequired, errors.UnknownUser, errors.LastAdministrator),
+    ),
+    Operation(
+        method="GET",
+        path=f"{_USERS}/{{id}}/failed-logins",
+        name="listFailedLogins",
+        tag="Administration",
+        summary="List the failed logins of an account",
+        query=schemas.PageQuery,
+        answers={200: Answer(text="Newest first.", model=schemas.FailurePage)},
+        problems=(errors.RoleRequired, errors.UnknownUser),
+    ),
+    Operation(
+        method="PUT",
+        path=f"{_USERS}/{{id}}/roles",
+        name="setRoles",
+        tag="Administration",
+        summary="Set the roles of an account",
+        text="Tokens that were issued before are refused from now on; a refresh has the new roles.",
+        body=schemas.RolesBody,
+        answers=_ACCOUNT,
+        problems=(errors.RoleRequired, errors.UnknownUser, errors.LastAdministrator),
+    ),
+    _action("lock", "lockUser", "Lock an account", "Ends its sessions.", last=True),
+    _action("unlock", "unlockUser", "Unlock an account", "Lifts both kinds of lock."),
+    _action(
+        "disable", "disableUser", "Take an account out of service", "Ends its sessions.", last=True
+    ),
+    _action("enable", "enableUser", "Put an account back into service", ""),
+    _action(
+        "force-password-reset",
+        "forcePasswordReset",
+        "Demand a new password",
+        "Login works again after a reset by mail.",
+    ),
+)

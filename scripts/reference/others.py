@@ -1,0 +1,132 @@
+"""The operations of audit and notify, and the pages the gateway itself serves."""
+
+from scripts.reference.operation import EXPORT, HTML, JSON, Answer, Operation
+from scripts.reference.shapes import AuditEntry, AuditPage, Index
+from services.audit import errors as audit_errors
+from services.audit import schemas as audit
+from services.notify import errors as notify_errors
+from services.notify import schemas as notify
+
+AUDIT = (
+    Operation(
+        method="GET",
+        path="/api/v1/users/me/export",
+        name="exportOwnEvents",
+        tag="Accounts",
+        summary="Export what the audit log holds of oneself",
+        query=audit.OwnExportQuery,
+        answers={200: Answer(text="One event a line, in the form asked for.", media=EXPORT)},
+    ),
+    Operation(
+        method="GET",
+        path="/api/v1/admin/audit",
+        name="listAuditEntries",
+        tag="Audit",
+        summary="Read the audit log",
+        text="Reading it is itself recorded.",
+        query=audit.ListQuery,
+        answers={200: Answer(text="Some entries.", model=AuditPage)},
+        problems=(audit_errors.ReaderRoleRequired,),
+    ),
+    Operation(
+        method="GET",
+        path="/api/v1/admin/audit/export",
+        name="exportAuditEntries",
+        tag="Audit",
+        summary="Export the audit log",
+        text="Streamed, without a limit of length.",
+        query=audit.ExportQuery,
+        answers={200: Answer(text="One event a line, in the form asked for.", media=EXPORT)},
+        problems=(audit_errors.ReaderRoleRequired,),
+    ),
+    Operation(
+        method="GET",
+        path="/api/v1/admin/audit/{id}",
+        name="getAuditEntry",
+        tag="Audit",
+        summary="Read one entry of the audit log",
+        answers={200: Answer(text="The entry.", model=AuditEntry)},
+        problems=(audit_errors.ReaderRoleRequired, audit_errors.EntryNotFound),
+    ),
+)
+
+NOTIFY = (
+    Operation(
+        method="GET",
+        path="/api/v1/admin/messages",
+        name="listMessages",
+        tag="Mail",
+        summary="List the mails of the ledger",
+        text="Addresses are masked, and no text is kept.",
+        query=notify.LedgerQuery,
+        answers={200: Answer(text="Newest first.", model=notify.LedgerPage)},
+        problems=(notify_errors.AdminOnly,),
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/admin/messages/{id}/resend",
+        name="resendMessage",
+        tag="Mail",
+        summary="Send a mail again",
+        answers={202: Answer(text="It is on its way.", model=notify.LedgerMessage)},
+        problems=(
+            notify_errors.AdminOnly,
+            notify_errors.MessageNotFound,
+            notify_errors.MessageNotResendable,
+        ),
+    ),
+    Operation(
+        method="GET",
+        path="/dev/inbox",
+        name="showInbox",
+        tag="Development",
+        summary="See the mails of the development inbox",
+        query=notify.InboxQuery,
+        text="With `DEV_INBOX` alone.",
+        answers={200: Answer(text="A page.", media=HTML)},
+    ),
+    Operation(
+        method="GET",
+        path="/dev/inbox/messages",
+        name="listInbox",
+        tag="Development",
+        summary="List the mails of the development inbox",
+        query=notify.InboxQuery,
+        text="With `DEV_INBOX` alone.",
+        answers={200: Answer(text="Newest first.", model=notify.InboxItem, many=True)},
+    ),
+)
+
+
+def _page(path: str, name: str, summary: str, media: tuple[str, ...] = HTML) -> Operation:
+    text = "With `DOCS_ENABLED`; by default in development alone." if media is JSON else ""
+    if path in {"/docs", "/redoc"}:
+        text = "With `DOCS_ENABLED`; by default in development alone."
+    return Operation(
+        method="GET",
+        path=path,
+        name=name,
+        tag="Pages",
+        summary=summary,
+        text=text,
+        answers={200: Answer(text="The document." if media is JSON else "A page.", media=media)},
+    )
+
+
+PAGES = (
+    _page("/verify-email", "showVerifyEmail", "The page behind a mailed verification link"),
+    _page("/reset-password", "showResetPassword", "The page behind a mailed reset link"),
+    _page("/docs", "showDocs", "This reference, to read and try"),
+    _page("/redoc", "showRedoc", "This reference, to read"),
+    _page("/openapi.json", "getOpenApi", "This document (OpenAPI 3.1)", JSON),
+    _page("/asyncapi.json", "getAsyncApi", "The events of the platform (AsyncAPI 3.0)", JSON),
+    Operation(
+        method="GET",
+        path="/",
+        name="showIndex",
+        tag="Development",
+        summary="See where things are",
+        text="In development alone.",
+        answers={200: Answer(text="Paths by their names.", model=Index)},
+    ),
+)

@@ -1,0 +1,117 @@
+"""The operations token answers: sessions, tokens, keys."""
+
+from chassis.internal import DependencyUnavailable
+from chassis.jwt import InvalidToken
+from scripts.reference.operation import Answer, Operation
+from scripts.reference.shapes import JsonWebKeySet, Outcome
+from services.identity import errors as identity_errors
+from services.token import errors, schemas
+
+_LOGIN_TEXT = """`username` takes a username or an e-mail address. A new login ends the oldest
+sessions beyond `MAX_SESSIONS_PER_USER`. Keep `device_token` and send it with the next login: a
+known device passes a lock that strangers caused. `password_change_required` carries `reset_token`
+and `reset_expires_in` (seconds) for `POST /api/v1/auth/password-reset/verify`."""
+
+_REFRESH_TEXT = """Every use gives a new refresh token and spends the old one. The same client may
+repeat a request whose answer was lost for `REFRESH_GRACE_SECONDS`; any other use of a spent token
+ends the session."""
+
+_CACHED = ("Cache-Control",)
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/api/v1/auth/login",
+        name="logIn",
+        tag="Sessions",
+        summary="Log in",
+        text=_LOGIN_TEXT,
+        body=schemas.LoginRequest,
+        headers=("Gatehouse-Device",),
+        answers={200: Answer(text="A new session and its tokens.", model=schemas.LoginResponse)},
+        problems=(
+            identity_errors.InvalidCredentials,
+            identity_errors.AccountLocked,
+            identity_errors.AccountDisabled,
+            identity_errors.EmailNotVerified,
+            identity_errors.PasswordChangeRequired,
+            identity_errors.PasswordResetRequired,
+            identity_errors.TooManyAttempts,
+            identity_errors.HashingOverloaded,
+            DependencyUnavailable,
+            errors.SigningKeyMissing,
+        ),
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/auth/refresh",
+        name="refresh",
+        tag="Sessions",
+        summary="Exchange a refresh token",
+        text=_REFRESH_TEXT,
+        body=schemas.RefreshRequest,
+        headers=("Gatehouse-Device",),
+        answers={200: Answer(text="The next pair of tokens.", model=schemas.TokenResponse)},
+        problems=(errors.InvalidRefreshToken, DependencyUnavailable, errors.SigningKeyMissing),
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/auth/logout",
+        name="logOut",
+        tag="Sessions",
+        summary="End this session, or all of the user",
+        text="By access token, refresh token, or both. What has ended already is no error.",
+        body=schemas.LogoutRequest,
+        body_required=False,
+        answers={200: Answer(text="Logged out.", model=Outcome, example={"status": "logged out"})},
+        problems=(errors.LoginRequired, errors.InvalidRefreshToken, InvalidToken),
+    ),
+    Operation(
+        method="GET",
+        path="/api/v1/sessions",
+        name="listSessions",
+        tag="Sessions",
+        summary="List the own sessions",
+        answers={200: Answer(text="The last used first.", model=schemas.SessionsResponse)},
+    ),
+    Operation(
+        method="DELETE",
+        path="/api/v1/sessions",
+        name="endOtherSessions",
+        tag="Sessions",
+        summary="End every own session but this one",
+        answers={204: Answer(text="The others have ended.")},
+    ),
+    Operation(
+        method="DELETE",
+        path="/api/v1/sessions/{id}",
+        name="endSession",
+        tag="Sessions",
+        summary="End one own session",
+        answers={204: Answer(text="It has ended.")},
+        problems=(errors.SessionNotFound,),
+    ),
+    Operation(
+        method="GET",
+        path="/.well-known/jwks.json",
+        name="getKeys",
+        tag="Discovery",
+        summary="Read the keys that verify access tokens (RFC 7517)",
+        answers={
+            200: Answer(text="All live keys.", model=JsonWebKeySet, headers=(*_CACHED, "ETag")),
+            304: Answer(text="Nothing has changed since the `If-None-Match`."),
+        },
+    ),
+    Operation(
+        method="GET",
+        path="/.well-known/oauth-authorization-server",
+        name="getMetadata",
+        tag="Discovery",
+        summary="Read the issuer's metadata (RFC 8414)",
+        answers={
+            200: Answer(
+                text="The metadata.", model=schemas.AuthorizationServerMetadata, headers=_CACHED
+            ),
+        },
+    ),
+)
