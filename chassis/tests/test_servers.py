@@ -42,7 +42,6 @@ RUN = """
 import signal
 # A run in the background of a shell inherits a deaf ear for Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-import signal
 from chassis.testing.servers import Servers
 servers = Servers(say=print)
 servers.launch_rabbitmq()

@@ -34,6 +34,7 @@ _TAGS = {
     "Discovery": "What a client or another service needs to verify tokens.",
     "Administration": "The accounts of others. Moderators see and touch plain users alone.",
     "Audit": "The log of everything that concerns authentication.",
+    "Address blocks": "Addresses and networks that the gateway refuses.",
     "Mail": "The ledger of mails.",
     "Pages": "For people: what mails link to, and this reference.",
     "Development": "On a developer's machine alone.",

@@ -3,7 +3,8 @@
 from scripts.reference.operation import EXPORT, HTML, JSON, Answer, Operation
 from scripts.reference.shapes import AuditEntry, AuditPage, Index
 from services.audit import errors as audit_errors
-from services.audit import schemas as audit
+from services.audit.schemas import ip_blocks as blocks
+from services.audit.schemas import log as audit
 from services.notify import errors as notify_errors
 from services.notify import schemas as notify
 
@@ -47,6 +48,44 @@ AUDIT = (
         summary="Read one entry of the audit log",
         answers={200: Answer(text="The entry.", model=AuditEntry)},
         problems=(audit_errors.ReaderRoleRequired, audit_errors.EntryNotFound),
+    ),
+    Operation(
+        method="GET",
+        path="/api/v1/admin/ip-blocks",
+        name="listIpBlocks",
+        tag="Address blocks",
+        summary="List the blocked networks",
+        text="With `address`, those that cover it.",
+        query=blocks.BlocksQuery,
+        answers={200: Answer(text="The running blocks.", model=blocks.BlockPageView)},
+        problems=(audit_errors.AdminRoleRequired,),
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/admin/ip-blocks",
+        name="blockNetwork",
+        tag="Address blocks",
+        summary="Block an address or a network",
+        text="The own address needs `force`.",
+        body=blocks.BlockRequest,
+        answers={
+            201: Answer(text="The block; gateways know it within a second.", model=blocks.BlockView)
+        },
+        problems=(
+            audit_errors.AdminRoleRequired,
+            audit_errors.IpBlockExists,
+            audit_errors.OwnAddress,
+            audit_errors.TooManyIpBlocks,
+        ),
+    ),
+    Operation(
+        method="DELETE",
+        path="/api/v1/admin/ip-blocks/{id}",
+        name="liftBlock",
+        tag="Address blocks",
+        summary="Lift a block",
+        answers={204: Answer(text="The block is lifted.")},
+        problems=(audit_errors.AdminRoleRequired, audit_errors.IpBlockNotFound),
     ),
 )
 

@@ -31,6 +31,7 @@ _FORWARDED = (
     gateway.UpstreamSlow,
 )
 _ANYWHERE = (
+    gateway.AddressBlocked,
     gateway.AmbiguousRequest,
     gateway.AmbiguousPath,
     chassis.NotFound,

@@ -92,6 +92,16 @@ OPERATIONS = (
         problems=(errors.SessionNotFound,),
     ),
     Operation(
+        method="DELETE",
+        path="/api/v1/admin/users/{id}/sessions",
+        name="endSessionsOfUser",
+        tag="Administration",
+        summary="End every session of a user",
+        text="Moderators only those of plain users; to them everybody else is unknown.",
+        answers={204: Answer(text="They have ended.")},
+        problems=(errors.UnknownUser, errors.RoleRequired),
+    ),
+    Operation(
         method="GET",
         path="/.well-known/jwks.json",
         name="getKeys",
