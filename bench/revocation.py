@@ -51,20 +51,28 @@ def _platform(shape: str) -> Iterator[Platform]:
         folder = Path(name)
         if shape == "one":
             single = SingleProcess(folder, _LIMITS)
-            single.start()
-            yield single
-            single.stop()
+            with _running(single):
+                yield single
             return
         servers = Servers(say=print)
         try:
             rabbitmq = servers.rabbitmq()
             admin_url = servers.postgres().admin_url
             five = FiveProcesses(folder, Parts(admin_url, rabbitmq, servers.redis().url), _LIMITS)
-            five.start()
-            yield five
-            five.stop()
+            with _running(five):
+                yield five
         finally:
             servers.close()
+
+
+@contextmanager
+def _running(platform: Platform) -> Iterator[None]:
+    """Start it, and stop it whatever happens."""
+    platform.start()
+    try:
+        yield
+    finally:
+        platform.stop()
 
 
 async def _measure(platform: Platform, rounds: int) -> list[float]:
