@@ -48,6 +48,10 @@ class LostTransactionError(RuntimeError):
     """A statement failed and the block went on as if nothing had happened."""
 
 
+MOMENT = sa.DateTime(timezone=True)
+"""The type of every column that holds a point in time."""
+
+
 def metadata() -> sa.MetaData:
     """Return an empty MetaData with the project's constraint names."""
     return sa.MetaData(naming_convention=NAMING_CONVENTION)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis.database import Transaction
-from chassis.inbox import InboxTables, Letter, printable
+from chassis.inbox import InboxTables, Letter, column_text
 from contracts.envelope import CloudEvent
 
 
@@ -115,8 +115,8 @@ class Inbox:
         return {
             "queue": self.queue,
             "message_id": event.id,
-            "type": printable(event.type),
-            "source": printable(event.source),
+            "type": column_text(event.type),
+            "source": column_text(event.source),
             "state": "done",
             "done_at": sa.func.now(),
         }
