@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from uuid import UUID
 
 from chassis.database import Transaction
+from chassis.inbox_rows import forget_person
 from contracts.envelope import CloudEvent
 from services.audit.domain.classification import deleted_person
 from services.audit.domain.leaves import LogRecord, record
+from services.audit.models import INBOX
 from services.audit.repository import log
 from services.audit.service.metrics import AuditMetrics
 from services.audit.service.partitions import Partitions
@@ -44,9 +47,13 @@ class Recording:
             record(event, received_at=received_at, new_salt=self._new_salt) for event in events
         ]
         await log.add(tx, await self._without_erased(tx, records))
-        erased = sum([await log.erase(tx, person) for person in sorted(deleted)])
+        erased = sum([await self._erase(tx, person) for person in sorted(deleted)])
         tx.after_commit(lambda: self._metrics.recorded(records, received_at=received_at))
         tx.after_commit(lambda: self._metrics.erased.inc(erased))
+
+    async def _erase(self, tx: Transaction, person: UUID) -> int:
+        await forget_person(tx, INBOX, person)
+        return await log.erase(tx, person)
 
     async def _without_erased(
         self, tx: Transaction, records: Sequence[LogRecord]

@@ -9,6 +9,7 @@ from uuid import UUID
 from chassis.clock import Clock
 from chassis.database import Transaction
 from chassis.ids import uuid7
+from chassis.inbox_rows import forget_person
 from chassis.outbox import Outbox
 from services.notify.domain.messages import (
     Cause,
@@ -20,6 +21,7 @@ from services.notify.domain.messages import (
     Verdict,
 )
 from services.notify.errors import RecipientUnknown
+from services.notify.models import inbox
 from services.notify.repository import inbox_messages, ledger, recipients
 from services.notify.service.announcements import announce
 
@@ -141,6 +143,7 @@ class Intake:
         """Leave nothing of a person; mails that wait are suppressed, late facts have no effect."""
         await recipients.erase(tx, user_id)
         await inbox_messages.erase_user(tx, user_id)
+        await forget_person(tx, inbox, user_id)
         verdict = Verdict(State.SUPPRESSED, Reason.RECIPIENT_ERASED)
         for message in await ledger.erase_user(tx, user_id):
             await announce(self._outbox, tx, message, verdict)
