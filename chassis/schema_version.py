@@ -1,9 +1,9 @@
 """Whether a database is new enough for the code that works with it.
 
 A tree of migrations is a line of numbers. The code needs everything up to its newest `pre`
-migration: the `post` ones behind it run once no older code is left. A database that is ahead is
-good, for migrations suit the code before them as well; so old and new processes are ready side by
-side while a release goes out.
+migration: the `post` ones behind it only clear up. A database that is ahead is good, for migrations
+suit the code before them as well; so old and new processes are ready side by side while a release
+goes out.
 """
 
 import re
