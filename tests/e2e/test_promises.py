@@ -252,3 +252,16 @@ class TestAnswers:
             assert answer.headers["x-content-type-options"] == "nosniff"
             assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
             assert answer.headers["strict-transport-security"]
+
+    async def test_a_fourth_reset_request_of_an_hour_is_429(self, person: Person) -> None:
+        """From one address, whomever it asks for; resending a verification link counts too."""
+        answers = [await person.ask_for_reset() for _ in range(3)]
+        path = "/api/v1/auth/email/resend-verification"
+        answers.append(await person.call("POST", path, {"email": person.email}))
+
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+        refused = answers[-1]
+        assert refused.json()["code"] == "rate_limited"
+        assert 0 < int(refused.headers["retry-after"]) <= 1200
+        assert refused.headers["ratelimit"].startswith('"password_reset";r=0;t=')
+        assert '"password_reset";q=3;w=3600' in refused.headers["ratelimit-policy"]
