@@ -48,7 +48,7 @@ class Authentication:
         if refusal:
             raise refusal
         if route.roles and not route.roles & token.roles:
-            raise RoleMissing
+            raise RoleMissing(token.sub)
         return token
 
     async def _any_of_ours(self, text: str) -> AccessToken | None:

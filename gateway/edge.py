@@ -1,6 +1,7 @@
 """The way of a request through the gateway, in the order in which it is judged.
 
-Client address → blocks → framing → host → path → route → token → limits → upstream or page.
+Client address → open requests → blocks → framing → host → path → route → token → limits →
+upstream or page. What is refused on the way is told to others later (`gateway.denials`).
 """
 
 from collections.abc import Mapping
@@ -21,10 +22,12 @@ from gateway.address import ClientAddresses, limit_key
 from gateway.authentication import Authentication
 from gateway.block_feed import BlockFeed
 from gateway.cors import CrossOrigin
+from gateway.denials import Denials
 from gateway.errors import MisdirectedRequest, RateLimited
 from gateway.framing import Framing, framing_of, values_of
 from gateway.limits.headers import rate_limit_headers
 from gateway.limits.limiter import Limiter
+from gateway.open_requests import OpenRequests
 from gateway.pages.hosted import HostedPages
 from gateway.paths import segments_of, target_of
 from gateway.proxy.forwarding import Proxy
@@ -45,6 +48,8 @@ class Parts:
     hosts: frozenset[str]
     addresses: ClientAddresses
     blocks: BlockFeed
+    open_requests: OpenRequests
+    denials: Denials
     origins: CrossOrigin
     authentication: Authentication
     limiter: Limiter
@@ -69,18 +74,21 @@ class Edge:
         """Serve one request; problems are answered here, with the headers known so far."""
         if scope["type"] != "http":
             return
-        reply = _Reply(send)
+        reply, address = _Reply(send), self._address(scope)
         try:
-            await self._serve(scope, receive, reply)
+            with self._parts.open_requests.holding(address):
+                await self._serve(scope, address, receive, reply)
         except Problem as problem:
+            self._parts.denials.note(problem, scope.get("route"), address)
             if reply.started:
                 raise
             state_of(scope).headers = SECURITY_HEADERS
             await answer(problem, scope, receive, reply)
 
-    async def _serve(self, scope: Scope, receive: Receive, reply: "_Reply") -> None:
+    async def _serve(
+        self, scope: Scope, address: Address, receive: Receive, reply: "_Reply"
+    ) -> None:
         parts = self._parts
-        address = self._address(scope)
         parts.blocks.check(address)
         framing = framing_of(scope)
         reply.add(parts.origins.headers(scope))

@@ -1,6 +1,7 @@
 """What the gateway refuses, by name."""
 
 from http import HTTPStatus
+from uuid import UUID
 
 from chassis.errors import (
     BadGateway,
@@ -86,12 +87,16 @@ class TokenStale(_DeadToken):
 
 
 class RoleMissing(Forbidden):
-    """The token is good, but none of the route's roles is in it (RFC 6750 §3.1)."""
+    """The token is good, but none of the route's roles is in it (RFC 6750 §3.1).
+
+    *actor* is whose token it is; no answer tells.
+    """
 
     title = "Your role does not allow this."
 
-    def __init__(self) -> None:
+    def __init__(self, actor: UUID) -> None:
         super().__init__(headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'})
+        self.actor = actor
 
 
 class KeysUnavailable(Unavailable):
@@ -103,6 +108,13 @@ class KeysUnavailable(Unavailable):
 
 class RateLimited(TooManyRequests):
     """A limit is used up."""
+
+
+class TooManyOpenRequests(TooManyRequests):
+    """The address has as many requests open as one may have."""
+
+    code = "too_many_open_requests"
+    title = "Too many requests of this address are open: let some end first."
 
 
 class UpstreamUnavailable(Unavailable):

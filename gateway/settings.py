@@ -49,6 +49,7 @@ class GatewaySettings(ProcessSettings):
     cors_allowed_origins: Words = ()
     routes_file: Path | None = None
     state_dir: Path | None = None
+    max_open_requests_per_address: int = Field(default=100, ge=1, le=100_000)
     dev_inbox: bool = False
     docs_enabled: bool | None = None
 

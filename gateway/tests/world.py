@@ -156,6 +156,7 @@ def make_settings(urls: dict[str, str], **changes: Any) -> GatewaySettings:
         "ops_port": 0,
         "public_base_url": ISSUER,
         "drain_timeout_seconds": 1,
+        "max_open_requests_per_address": 100_000,
     }
     for name in ("identity", "token", "notify", "audit"):
         values[f"{name}_url"] = urls[name]

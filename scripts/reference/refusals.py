@@ -38,6 +38,7 @@ _ANYWHERE = (
     chassis.MethodNotAllowed,
     gateway.MisdirectedRequest,
     gateway.HeadersTooLarge,
+    gateway.TooManyOpenRequests,
     chassis.ServerError,
 )
 

@@ -15,6 +15,7 @@ from chassis.metrics import Metrics
 from chassis.outbox import Outbox
 from chassis.rabbitmq import open_bus
 from chassis.relay import Relay
+from chassis.schema_version import schema_check
 from services.audit.consumers import consumer
 from services.audit.domain.leaves import SALT_BYTES
 from services.audit.models import OUTBOX
@@ -70,6 +71,7 @@ class Parts:
         """Return the service, ready to be served."""
         health = Health()
         health.add_check("database", self._database.ping)
+        health.add_check("schema", schema_check(self._database, __file__))
         reading = Reading(self._database, self._recording, self._clock)
         return Deployable(
             name="audit",

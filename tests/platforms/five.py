@@ -1,6 +1,7 @@
 """Shape two: five processes with PostgreSQL, RabbitMQ, Redis and SMTP between them."""
 
 import asyncio
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ EDGES = (
     ("token", "identity"),
     ("identity", "token"),
 )
+_KEY = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])")
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,14 @@ class FiveProcesses(Platform):
     def mailbox(self) -> Mailbox:
         """Return the SMTP sink."""
         return self.sink
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Return what stands in the environment of its processes: keys, and roles' passwords."""
+        environments = [process.environment for process in self.processes.values()]
+        return frozenset(
+            found for one in environments for value in one.values() for found in _KEY.findall(value)
+        )
 
     def ops_url(self, name: str) -> str:
         """Return the ops port of one process."""

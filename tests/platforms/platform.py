@@ -43,6 +43,11 @@ class Platform(ABC):
     def mailbox(self) -> Mailbox:
         """Return where its mails arrive."""
 
+    @property
+    @abstractmethod
+    def keys(self) -> frozenset[str]:
+        """Return every key and password its processes were given or have made, but people's."""
+
     @abstractmethod
     def start(self) -> None:
         """Start everything and return once it is ready."""

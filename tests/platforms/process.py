@@ -18,7 +18,7 @@ class PlatformProcess:
     def __init__(self, module: str, environment: Mapping[str, str], log: Path) -> None:
         self.module = module
         self.log = log
-        self._environment = {
+        self.environment = {
             **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
             **environment,
             "PYTHONPATH": str(ROOT),
@@ -42,7 +42,7 @@ class PlatformProcess:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 [sys.executable, "-m", *self.module.split()],
                 cwd=ROOT,
-                env=self._environment,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

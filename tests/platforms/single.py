@@ -39,6 +39,11 @@ class SingleProcess(Platform):
         """Return the local inbox."""
         return LocalInbox(self.base_url)
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """Return what it has written to its folder of secrets."""
+        return frozenset(path.read_text() for path in (self.data_dir / "secrets").iterdir())
+
     def start(self) -> None:
         """Start it and wait until the gateway answers with keys."""
         self.process.start()
