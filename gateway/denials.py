@@ -28,7 +28,7 @@ from gateway.routing.table import Route
 
 WINDOW = timedelta(seconds=60)
 MAX_KEYS = 1000
-"""Counts kept in one window: some 300 kB, and at most so many events a minute and process."""
+"""Counts kept in one window: some 500 kB, and at most so many events a minute and process."""
 
 REPORTED = frozenset(
     {
@@ -70,11 +70,8 @@ class _Count:
 class Denials:
     """Counts refusals and publishes the counts once a window."""
 
-    def __init__(
-        self, clock: Clock, metrics: Metrics, *, reported: frozenset[str] = REPORTED
-    ) -> None:
+    def __init__(self, clock: Clock, metrics: Metrics) -> None:
         self._clock = clock
-        self._reported = reported
         self._counts: dict[_Key, _Count] = {}
         self._bus: EventBus | None = None
         self._dropped = Counter(
@@ -89,7 +86,7 @@ class Denials:
 
     def note(self, problem: Problem, route: Route | None, address: Address) -> None:
         """Count *problem* as the answer to a client; waits for nothing and never raises."""
-        if self._bus is None or problem.code not in self._reported:
+        if self._bus is None or problem.code not in REPORTED:
             return
         actor: UUID | None = getattr(problem, "actor", None)
         key = _Key(
