@@ -24,6 +24,7 @@ from gateway.block_feed import BINDINGS as BLOCKS
 from gateway.block_feed import BlockFeed
 from gateway.block_file import BlockFile
 from gateway.blocklist import BlockList
+from gateway.browser.wiring import browsers
 from gateway.cors import CrossOrigin
 from gateway.denylist import DenyList
 from gateway.edge import Edge, Parts
@@ -154,6 +155,7 @@ def _edge(
             blocks=knowledge.blocks,
             origins=CrossOrigin(settings.cors_allowed_origins),
             authentication=knowledge.authentication,
+            browsers=browsers(settings, knowledge.authentication),
             limiter=counting.failover or counting.memory,
             proxy=proxy,
             pages=pages,
