@@ -144,5 +144,6 @@ def _gateway(wiring: Wiring) -> dict[str, Any]:
         "host": wiring.settings.host,
         "dev_inbox": True,
         "state_dir": wiring.data_dir.path / "gateway",
+        "csrf_keys": wiring.data_dir.secret("csrf_key"),
     }
     return wiring.process("gateway") | edges | urls | own

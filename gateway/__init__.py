@@ -7,5 +7,6 @@ Consumes: token.session.ended, token.token.revoked, token.signing_key.rotated, a
 .unblocked, on queues of its own that die with it; polling token and audit makes the same facts
 certain.
 Never: touches a database, buffers a body, forwards a path other than the one it authorised, passes
-on a header that says who the caller is unless it wrote it itself.
+on a header that says who the caller is unless it wrote it itself, lets a token into the body of an
+answer in browser mode.
 """

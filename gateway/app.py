@@ -24,6 +24,7 @@ from gateway.block_feed import BINDINGS as BLOCKS
 from gateway.block_feed import BlockFeed
 from gateway.block_file import BlockFile
 from gateway.blocklist import BlockList
+from gateway.browser.wiring import browsers
 from gateway.cors import CrossOrigin
 from gateway.denials import Denials
 from gateway.denylist import DenyList
@@ -164,6 +165,7 @@ def _edge(
             denials=knowledge.denials,
             origins=CrossOrigin(settings.cors_allowed_origins),
             authentication=knowledge.authentication,
+            browsers=browsers(settings, knowledge.authentication),
             limiter=counting.failover or counting.memory,
             proxy=proxy,
             pages=pages,

@@ -33,6 +33,10 @@ MAX_KEYS = 1000
 REPORTED = frozenset(
     {
         "address_blocked",
+        "cross_origin_refused",
+        "csrf_token_invalid",
+        "csrf_token_missing",
+        "csrf_token_of_another_session",
         "forbidden",
         "invalid_token",
         "rate_limited",

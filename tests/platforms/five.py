@@ -138,7 +138,8 @@ class FiveProcesses(Platform):
 
     def _gateway_environment(self) -> dict[str, str]:
         urls = {f"{name.upper()}_URL": self._url(name) for name in SERVICES}
-        return {**self._common("gateway"), **urls, "REDIS_URL": self._parts.redis_url}
+        own = {"REDIS_URL": self._parts.redis_url, "CSRF_KEYS": _key()}
+        return {**self._common("gateway"), **urls, **own}
 
     def _common(self, name: str) -> dict[str, str]:
         edges: dict[str, str] = {}

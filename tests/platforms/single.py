@@ -35,6 +35,11 @@ class SingleProcess(Platform):
         return f"http://127.0.0.1:{self._port}"
 
     @property
+    def origin(self) -> str:
+        """Return what people type."""
+        return f"http://localhost:{self._port}"
+
+    @property
     def mailbox(self) -> Mailbox:
         """Return the local inbox."""
         return LocalInbox(self.base_url)
