@@ -104,10 +104,7 @@ class Edge:
             await preflight(scope, receive, reply)
             return
         route = scope["route"] = parts.table.find(segments, scope["method"])
-        reply.add(parts.browsers.modes.headers(scope, route))
-        credentials = parts.browsers.modes.admit(scope, route)
-        token = await parts.authentication.token(route, credentials)
-        parts.browsers.modes.check_session(credentials, token)
+        credentials, token = await self._admit(scope, route, reply)
         await self._limit(route, address, token, reply)
         if route.upstream is None:
             own = await self._own_answer(route, Request(scope))
@@ -118,6 +115,16 @@ class Edge:
         if not request.upstream.service:
             request.state.headers = _PRODUCT_HEADERS
         await parts.proxy.forward(request, receive, reply)
+
+    async def _admit(
+        self, scope: Scope, route: Route, reply: "_Reply"
+    ) -> tuple[Credentials, AccessToken | None]:
+        modes = self._parts.browsers.modes
+        reply.add(modes.headers(scope, route))
+        credentials = modes.admit(scope, route)
+        token = await self._parts.authentication.token(route, credentials)
+        modes.check_session(credentials, token)
+        return credentials, token
 
     async def _own_answer(self, route: Route, request: Request) -> Response:
         if route.page is not None:
