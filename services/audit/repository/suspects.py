@@ -36,13 +36,9 @@ WHERE last_seen >= $1 AND first_seen < $2 ORDER BY last_seen DESC LIMIT $3
 
 _PRUNE = """
 DELETE FROM suspect_sources WHERE source IN (
-    SELECT source FROM suspect_sources
-    WHERE noticed_at < now() - $1::interval
-        OR noticed_at < (
-            SELECT noticed_at FROM suspect_sources ORDER BY noticed_at DESC OFFSET $2 LIMIT 1
-        )
-    ORDER BY noticed_at LIMIT $3
-    FOR UPDATE SKIP LOCKED
+    (SELECT source FROM suspect_sources WHERE noticed_at < now() - $1::interval LIMIT $3)
+    UNION
+    (SELECT source FROM suspect_sources ORDER BY noticed_at DESC OFFSET $2 LIMIT $3)
 )
 """
 
@@ -74,7 +70,7 @@ async def list_suspects(
 async def prune(tx: Transaction, *, retention: timedelta, most: int, limit: int) -> int:
     """Forget those noticed longer ago than *retention* or beyond the newest *most*.
 
-    At most *limit*; returns how many went.
+    At most twice *limit*; returns how many went.
     """
     connection = await tx.driver()
     status: str = await connection.execute(_PRUNE, retention, most, limit)
