@@ -105,7 +105,7 @@ class TestListing:
         await raised(service, count=5)
 
         seen: list[str] = []
-        cursor: dict[str, str] = {}
+        cursor: dict[str, Any] = {}
         while True:
             page = (await service.get(ALERTS, limit=2, **cursor)).json()
             seen += [item["id"] for item in page["items"]]
