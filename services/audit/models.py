@@ -162,6 +162,12 @@ sa.Index("ix_detection_evidence_unjudged", _evidence.id, postgresql_where=~_evid
 sa.Index("ix_detection_evidence_source", _evidence.source, _evidence.occurred_at)
 sa.Index("ix_detection_evidence_account", _evidence.account, _evidence.occurred_at)
 sa.Index(
+    "ix_detection_evidence_entered",
+    _evidence.account,
+    _evidence.occurred_at,
+    postgresql_where=_evidence.kind.in_(("entered", "new_device", "renewed")),
+)
+sa.Index(
     "ix_detection_evidence_user_id",
     _evidence.user_id,
     postgresql_where=_evidence.user_id.is_not(None),

@@ -1,11 +1,15 @@
 """Count evidence for the rules: by source, by account, and before a success.
 
 Each asks for many windows at once and finds its rows by index. What it costs is bounded by what
-identity lets one source or account do in an hour.
+identity lets one source or account do in an hour. Evidence behind `up_to` is not judged yet, and
+counts with its own batch. No window counts more than its newest 5000 rows, so that no statement
+takes long however hard somebody tries.
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from datetime import timedelta
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
 
 from chassis.database import Transaction
 from chassis.networks import Network
@@ -13,37 +17,41 @@ from services.audit.domain.detection.findings import SHOWN_ADDRESSES
 from services.audit.domain.detection.rules import AccountTally, EntryTally, SourceTally
 from services.audit.domain.detection.windows import Window
 
+_Asked = TypeVar("_Asked", bound=tuple[object, Window])
+
+_AT_ONCE = 100
+
 # An account is entered for a source also by the reset its owner made from there.
 _SOURCES = """
-SELECT a.source, a.starts_at, a.ends_at, spread.addresses, t.*
+SELECT a.source, a.starts_at, a.ends_at, t.*
 FROM unnest($1::cidr[], $2::timestamptz[], $3::timestamptz[]) AS a (source, starts_at, ends_at)
 CROSS JOIN LATERAL (
+    WITH facts AS MATERIALIZED (
+        SELECT e.account, e.address, e.agent, e.occurred_at,
+            e.kind IN ('failed', 'locked') AS is_failure
+        FROM detection_evidence AS e
+        WHERE e.source = a.source AND e.occurred_at >= a.starts_at AND e.occurred_at < a.ends_at
+            AND e.id <= $4 AND e.kind IN ('failed', 'locked', 'entered', 'renewed')
+        ORDER BY e.occurred_at DESC LIMIT 5000
+    ), per_account AS (
+        SELECT
+            bool_or(NOT is_failure) AS entered,
+            count(*) FILTER (WHERE is_failure) AS failures,
+            min(occurred_at) FILTER (WHERE is_failure) AS first_at,
+            max(occurred_at) FILTER (WHERE is_failure) AS last_at,
+            mode() WITHIN GROUP (ORDER BY agent) AS agent
+        FROM facts GROUP BY account
+    )
     SELECT
         count(*) FILTER (WHERE NOT entered) AS barren,
         count(*) FILTER (WHERE entered) AS entered,
         sum(failures) FILTER (WHERE NOT entered) AS failures,
+        (SELECT count(DISTINCT address) FROM facts WHERE is_failure) AS addresses,
         min(first_at) FILTER (WHERE NOT entered) AS first_at,
         max(last_at) FILTER (WHERE NOT entered) AS last_at,
         mode() WITHIN GROUP (ORDER BY agent) FILTER (WHERE NOT entered) AS agent
-    FROM (
-        SELECT
-            bool_or(e.kind IN ('entered', 'renewed')) AS entered,
-            count(*) FILTER (WHERE e.kind IN ('failed', 'locked')) AS failures,
-            min(e.occurred_at) FILTER (WHERE e.kind IN ('failed', 'locked')) AS first_at,
-            max(e.occurred_at) FILTER (WHERE e.kind IN ('failed', 'locked')) AS last_at,
-            mode() WITHIN GROUP (ORDER BY e.agent) AS agent
-        FROM detection_evidence AS e
-        WHERE e.source = a.source AND e.occurred_at >= a.starts_at AND e.occurred_at < a.ends_at
-            AND e.kind IN ('failed', 'locked', 'entered', 'renewed')
-        GROUP BY e.account
-    ) AS per_account
+    FROM per_account
 ) AS t
-CROSS JOIN LATERAL (
-    SELECT count(DISTINCT e.address) AS addresses
-    FROM detection_evidence AS e
-    WHERE e.source = a.source AND e.occurred_at >= a.starts_at AND e.occurred_at < a.ends_at
-        AND e.kind IN ('failed', 'locked')
-) AS spread
 WHERE t.barren > 0
 """
 
@@ -52,61 +60,92 @@ SELECT a.account, a.starts_at, a.ends_at, t.*
 FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS a (account, starts_at, ends_at)
 CROSS JOIN LATERAL (
     SELECT
-        count(DISTINCT e.source) AS sources,
-        (array_agg(DISTINCT e.source))[1:$4] AS some_sources,
+        count(DISTINCT source) AS sources,
+        (array_agg(DISTINCT source))[1:$5] AS some_sources,
         count(*) AS failures,
-        min(e.occurred_at) AS first_at,
-        max(e.occurred_at) AS last_at,
-        (array_agg(e.user_id) FILTER (WHERE e.user_id IS NOT NULL))[1] AS user_id
-    FROM detection_evidence AS e
-    WHERE e.account = a.account AND e.occurred_at >= a.starts_at AND e.occurred_at < a.ends_at
-        AND e.kind IN ('failed', 'locked') AND e.source IS NOT NULL
-        AND NOT EXISTS (
-            SELECT FROM suspect_sources AS s
-            WHERE s.source = e.source AND s.first_seen < a.ends_at AND s.last_seen >= a.starts_at
-        )
+        min(occurred_at) AS first_at,
+        max(occurred_at) AS last_at,
+        (array_agg(user_id) FILTER (WHERE user_id IS NOT NULL))[1] AS user_id
+    FROM (
+        SELECT e.source, e.occurred_at, e.user_id
+        FROM detection_evidence AS e
+        WHERE e.account = a.account AND e.occurred_at >= a.starts_at AND e.occurred_at < a.ends_at
+            AND e.id <= $4 AND e.kind IN ('failed', 'locked') AND e.source IS NOT NULL
+            AND NOT EXISTS (
+                SELECT FROM suspect_sources AS s WHERE s.source = e.source
+                    AND s.first_seen < a.ends_at AND s.last_seen >= a.starts_at
+            )
+        ORDER BY e.occurred_at DESC LIMIT 5000
+    ) AS facts
 ) AS t
-WHERE t.sources >= $5
+WHERE t.sources >= $6
 """
 
 # A wrong password that comes late may belong before a success judged already.
 _ENTRIES = """
 WITH entry AS (
-    SELECT e.* FROM detection_evidence AS e WHERE e.id = ANY ($1::bigint[])
+    SELECT e.id, e.kind, e.account, e.user_id, e.source, e.occurred_at
+    FROM detection_evidence AS e WHERE e.id = ANY ($1::bigint[])
     UNION
-    SELECT e.* FROM detection_evidence AS e
-    WHERE e.account = ANY ($2::text[]) AND e.kind IN ('entered', 'new_device')
+    SELECT later.* FROM unnest($2::text[], $3::timestamptz[]) AS late (account, occurred_at)
+    CROSS JOIN LATERAL (
+        SELECT e.id, e.kind, e.account, e.user_id, e.source, e.occurred_at
+        FROM detection_evidence AS e
+        WHERE e.account = late.account AND e.kind IN ('entered', 'new_device')
+            AND e.occurred_at > late.occurred_at
+        ORDER BY e.occurred_at LIMIT 200
+    ) AS later
 )
 SELECT entry.id, entry.account, entry.user_id, entry.source, entry.occurred_at, t.*
 FROM entry
 CROSS JOIN LATERAL (
-    SELECT count(*) AS failures, count(DISTINCT f.source) AS sources, min(f.occurred_at) AS first_at
-    FROM detection_evidence AS f
-    WHERE f.account = entry.account AND f.kind = 'failed'
-        AND f.occurred_at < entry.occurred_at AND f.occurred_at >= entry.occurred_at - $3::interval
-        AND (entry.kind = 'new_device' OR f.source = entry.source)
-        AND NOT EXISTS (
-            SELECT FROM detection_evidence AS g
-            WHERE g.account = f.account AND g.occurred_at < entry.occurred_at
-                AND g.occurred_at >= entry.occurred_at - $3::interval
-                AND CASE
-                    WHEN g.kind = 'renewed' THEN g.occurred_at > f.occurred_at
-                    WHEN g.kind <> 'entered' OR g.source IS DISTINCT FROM f.source THEN false
-                    WHEN entry.kind = 'entered' THEN g.occurred_at > f.occurred_at
-                    ELSE g.source IS DISTINCT FROM entry.source
-                END
-        )
+    SELECT greatest(
+        entry.occurred_at - $4::interval,
+        (
+            SELECT max(g.occurred_at) FROM detection_evidence AS g
+            WHERE g.account = entry.account AND g.kind = 'renewed'
+                AND g.occurred_at < entry.occurred_at
+        ),
+        CASE WHEN entry.kind = 'entered' THEN (
+            SELECT max(g.occurred_at) FROM detection_evidence AS g
+            WHERE g.account = entry.account AND g.kind = 'entered' AND g.source = entry.source
+                AND g.occurred_at < entry.occurred_at
+        ) END
+    ) AS moment
+) AS since
+CROSS JOIN LATERAL (
+    SELECT
+        count(*) AS failures,
+        count(DISTINCT f.source) AS sources,
+        min(f.occurred_at) AS first_at
+    FROM (
+        SELECT e.source, e.occurred_at FROM detection_evidence AS e
+        WHERE e.account = entry.account AND e.kind = 'failed'
+            AND e.occurred_at >= since.moment AND e.occurred_at < entry.occurred_at
+            AND (entry.kind = 'new_device' OR e.source = entry.source)
+        ORDER BY e.occurred_at DESC LIMIT 5000
+    ) AS f
+    WHERE entry.kind = 'entered' OR f.source IS NOT DISTINCT FROM entry.source OR NOT EXISTS (
+        SELECT FROM detection_evidence AS g
+        WHERE g.account = entry.account AND g.kind = 'entered' AND g.source = f.source
+            AND g.occurred_at >= entry.occurred_at - $4::interval
+            AND g.occurred_at < entry.occurred_at
+    )
 ) AS t
-WHERE t.failures >= $4
+WHERE t.failures >= $5
 """
 
 
 async def count_by_source(
-    tx: Transaction, asked: Collection[tuple[Network, Window]]
+    tx: Transaction, asked: Collection[tuple[Network, Window]], *, up_to: int
 ) -> list[SourceTally]:
     """Return what each source did in each window, where anything failed."""
     connection = await tx.driver()
-    rows = await connection.fetch(_SOURCES, *_columns(asked))
+    rows = [
+        row
+        for some in _chunks(asked)
+        for row in await connection.fetch(_SOURCES, *_columns(some), up_to)
+    ]
     return [
         SourceTally(
             source=row["source"],
@@ -124,11 +163,17 @@ async def count_by_source(
 
 
 async def count_by_account(
-    tx: Transaction, asked: Collection[tuple[str, Window]], *, at_least: int
+    tx: Transaction, asked: Collection[tuple[str, Window]], *, up_to: int, at_least: int
 ) -> list[AccountTally]:
     """Return who failed at each account in each window, where that were *at_least* so many."""
     connection = await tx.driver()
-    rows = await connection.fetch(_ACCOUNTS, *_columns(asked), SHOWN_ADDRESSES, at_least)
+    rows = [
+        row
+        for some in _chunks(asked)
+        for row in await connection.fetch(
+            _ACCOUNTS, *_columns(some), up_to, SHOWN_ADDRESSES, at_least
+        )
+    ]
     return [
         AccountTally(
             account=row["account"],
@@ -147,14 +192,14 @@ async def count_by_account(
 async def count_before_entries(
     tx: Transaction,
     ids: Sequence[int],
-    accounts: Sequence[str],
+    late: Mapping[str, datetime],
     *,
     within: timedelta,
     at_least: int,
 ) -> list[EntryTally]:
-    """Return what failed before the successes *ids*, and before any success at *accounts*."""
+    """Return what failed before the successes *ids*, and before the first after each *late* one."""
     connection = await tx.driver()
-    rows = await connection.fetch(_ENTRIES, ids, accounts, within, at_least)
+    rows = await connection.fetch(_ENTRIES, ids, list(late), list(late.values()), within, at_least)
     return [
         EntryTally(
             evidence_id=row["id"],
@@ -168,6 +213,13 @@ async def count_before_entries(
         )
         for row in rows
     ]
+
+
+def _chunks(asked: Iterable[_Asked]) -> Iterator[list[_Asked]]:
+    """Divide what is asked into statements of a bounded size."""
+    rest = iter(asked)
+    while some := list(itertools.islice(rest, _AT_ONCE)):
+        yield some
 
 
 def _columns(asked: Iterable[tuple[object, Window]]) -> tuple[list[object], ...]:

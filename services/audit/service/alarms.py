@@ -1,14 +1,15 @@
 """From findings to alerts: one row, one event and at most one block per incident and address."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from chassis.clock import Clock
 from chassis.database import Transaction
 from chassis.ids import uuid7
 from chassis.logs import get_logger
+from chassis.networks import Network
 from chassis.outbox import Outbox
 from contracts.audit import SuspiciousActivityDetected
 from services.audit.domain.detection.alerts import Alert, absorbed
@@ -32,6 +33,14 @@ class _Case:
     counted: set[int] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    """For which case a network is to be blocked, and when it was last seen at work."""
+
+    case: _Case
+    last_seen: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarms:
     """Opens alerts and lets them grow, within the detector's transaction."""
@@ -48,13 +57,18 @@ class Alarms:
             return
         cases = await self._running(tx, findings)
         touched: dict[UUID, _Case] = {}
+        causes: dict[Network, _Cause] = {}
         ordered = sorted(findings, key=lambda one: (not _is_campaign(one), one.last_seen))
         for found in ordered:
-            finding = absorbed(found, (case.alert for case in cases), quiet=self.thresholds.quiet)
+            running = (case.alert for case in cases)
+            finding = absorbed(found, running, quiet=self.thresholds.quiet)
             case = self._case(cases, finding)
-            blocked = await self._block(tx, finding)
-            case.alert = case.alert.with_blocks(blocked)
             touched[case.alert.id] = case
+            for network in finding.hostile:
+                known = causes.get(network)
+                if known is None or known.last_seen < finding.last_seen:
+                    causes[network] = _Cause(case, finding.last_seen)
+        await self._block(tx, causes)
         for case in touched.values():
             await self._store(tx, case)
 
@@ -81,24 +95,25 @@ class Alarms:
         case.counted |= finding.evidence
         return case
 
-    async def _block(self, tx: Transaction, finding: Finding) -> int:
-        """Block who is hostile for what is left of the time; return how many were blocked anew.
+    async def _block(self, tx: Transaction, causes: Mapping[Network, _Cause]) -> None:
+        """Block who is hostile, for what is left of the time since.
 
         What came too late for a block is only told.
         """
-        now = self.clock.now()
-        left = min(self.thresholds.block, finding.last_seen + self.thresholds.block - now)
-        if left <= timedelta(0) or not finding.hostile:
-            return 0
-        blocked = await ip_blocks.list_blocked(tx, finding.hostile, now=now)
-        wanted = [network for network in finding.hostile if network not in blocked]
-        made = [
-            await self.blocks.block_automatically(
-                tx, network.network_address, reason=finding.rule, duration=left
+        now, block = self.clock.now(), self.thresholds.block
+        left = {
+            network: min(block, cause.last_seen + block - now) for network, cause in causes.items()
+        }
+        due = [network for network in causes if left[network] > timedelta(0)]
+        if not due:
+            return
+        blocked = await ip_blocks.list_blocked(tx, due, now=now)
+        for network in [network for network in due if network not in blocked][:_BLOCKS_AT_ONCE]:
+            case = causes[network].case
+            made = await self.blocks.block_automatically(
+                tx, network.network_address, reason=case.alert.rule, duration=left[network]
             )
-            for network in wanted[:_BLOCKS_AT_ONCE]
-        ]
-        return sum(block is not None for block in made)
+            case.alert = case.alert.with_blocks(int(made is not None))
 
     async def _store(self, tx: Transaction, case: _Case) -> None:
         alert = case.alert

@@ -1,6 +1,7 @@
 """Hold new evidence against the rules: which findings a batch leads to."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from chassis.database import Transaction
 from services.audit.domain.detection.campaigns import Suspect, campaigns
@@ -49,7 +50,7 @@ async def _count_sources(
         if one.is_failure and one.source is not None
         for window in _windows(one, thresholds)
     }
-    return await tallies.count_by_source(tx, asked) if asked else []
+    return await tallies.count_by_source(tx, asked, up_to=batch[-1].id) if asked else []
 
 
 async def _judge_campaigns(
@@ -94,7 +95,9 @@ async def _judge_accounts(
     }
     if not asked:
         return []
-    counted = await tallies.count_by_account(tx, asked, at_least=thresholds.guessing_addresses)
+    counted = await tallies.count_by_account(
+        tx, asked, up_to=batch[-1].id, at_least=thresholds.guessing_addresses
+    )
     return [
         of_account(tally, rule, batch)
         for tally in counted
@@ -107,13 +110,16 @@ async def _judge_entries(
 ) -> list[Finding]:
     """Judge who got in, and who got in before a wrong password that has only come now."""
     entries = [one.id for one in batch if one.kind in (Kind.ENTERED, Kind.NEW_DEVICE)]
-    late = {one.account for one in batch if one.kind is Kind.FAILED and one.is_late}
+    late: dict[str, datetime] = {}
+    for one in batch:
+        if one.kind is Kind.FAILED and one.is_late:
+            late[one.account] = min(one.occurred_at, late.get(one.account, one.occurred_at))
     if not entries and not late:
         return []
     counted = await tallies.count_before_entries(
         tx,
         entries,
-        sorted(late),
+        late,
         within=thresholds.success_window,
         at_least=thresholds.success_failures,
     )

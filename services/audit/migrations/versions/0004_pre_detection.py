@@ -29,6 +29,10 @@ CREATE TABLE detection_evidence (
     "CREATE INDEX ix_detection_evidence_source ON detection_evidence (source, occurred_at)",
     "CREATE INDEX ix_detection_evidence_account ON detection_evidence (account, occurred_at)",
     """
+CREATE INDEX ix_detection_evidence_entered ON detection_evidence (account, occurred_at)
+WHERE kind IN ('entered', 'new_device', 'renewed')
+""",
+    """
 CREATE INDEX ix_detection_evidence_user_id ON detection_evidence (user_id)
 WHERE user_id IS NOT NULL
 """,
