@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from chassis.subscriptions import Unprocessable
 from contracts.audit import SuspiciousActivityDetected
@@ -24,8 +25,10 @@ from contracts.identity import (
 from contracts.registry import COMMAND_TYPES, EVENT_TYPES
 from contracts.token import RefreshTokenReused
 from services.notify.consumers import REACTIONS, queues
+from services.notify.domain.messages import Cause
 from services.notify.errors import RecipientUnknown
 from services.notify.models import recipients
+from services.notify.service.intake import Intake
 from services.notify.tests.kit import SECURITY_EMAIL, House, command, fact, rows_of
 
 UNTIL = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
@@ -158,6 +161,18 @@ class TestNotices:
 
         [mail] = house.transport.mails
         assert "a pattern of attack (rule: mind_reading)." in mail.text
+
+    async def test_without_a_security_box_the_log_says_so_once(self, house: House) -> None:
+        """An operator who reads it knows what to set."""
+        intake = Intake(outbox=house.outbox, clock=house.clock, due=house.due, security_email=None)
+        cause = Cause(id=uuid4(), type=SuspiciousActivityDetected.type)
+        with capture_logs() as logs:
+            async with house.database.transaction() as tx:
+                for _ in range(3):
+                    await intake.order_alert(tx, cause, {})
+
+        assert [entry["reason"] for entry in logs] == ["security_email_not_set"]
+        assert await house.rows() == []
 
     async def test_a_guessed_account_is_calmed(self, house: House) -> None:
         """Nobody has to change a password because strangers guess."""
