@@ -48,7 +48,7 @@ def _service_routes() -> Iterator[tuple[str, BaseRoute]]:
     tables: dict[str, Sequence[BaseRoute]] = {
         "identity": services.identity.routes.routes(MagicMock()),
         "token": services.token.routes.routes(MagicMock()),
-        "audit": services.audit.routes.routes(MagicMock(), MagicMock(), MagicMock()),
+        "audit": services.audit.routes.routes(MagicMock()),
         "notify": [
             *services.notify.routes.admin_routes(MagicMock()),
             *services.notify.routes.inbox_routes(MagicMock()),

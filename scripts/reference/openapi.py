@@ -35,6 +35,7 @@ _TAGS = {
     "Administration": "The accounts of others. Moderators see and touch plain users alone.",
     "Audit": "The log of everything that concerns authentication.",
     "Address blocks": "Addresses and networks that the gateway refuses.",
+    "Alerts": "What looks like an attack, and what happened in numbers.",
     "Mail": "The ledger of mails.",
     "Pages": "For people: what mails link to, and this reference.",
     "Development": "On a developer's machine alone.",

@@ -1,5 +1,6 @@
 """The operations of audit and notify, and the pages the gateway itself serves."""
 
+from scripts.reference.alerts import ALERTS
 from scripts.reference.operation import EXPORT, HTML, JSON, Answer, Operation
 from scripts.reference.shapes import AuditEntry, AuditPage, Index
 from services.audit import errors as audit_errors
@@ -87,6 +88,7 @@ AUDIT = (
         answers={204: Answer(text="The block is lifted.")},
         problems=(audit_errors.AdminRoleRequired, audit_errors.IpBlockNotFound),
     ),
+    *ALERTS,
 )
 
 NOTIFY = (

@@ -18,10 +18,24 @@ class ReaderRoleRequired(Forbidden):
 
 
 class AdminRoleRequired(Forbidden):
-    """Only administrators block addresses."""
+    """Only administrators deal with IP blocks, alerts and statistics."""
 
     code = "admin_role_required"
-    title = "Only administrators see and change IP blocks."
+    title = "Only administrators may do this."
+
+
+class AlertNotFound(NotFound):
+    """No alert has this id."""
+
+    code = "alert_not_found"
+    title = "There is no such alert."
+
+
+class AlertIsClosed(Conflict):
+    """Who closed the alert dealt with it."""
+
+    code = "alert_closed"
+    title = "This alert is closed."
 
 
 class IpBlockNotFound(NotFound):

@@ -21,6 +21,7 @@ from services.audit.consumers import consumer
 from services.audit.domain.leaves import SALT_BYTES
 from services.audit.models import AUDIT_LOG, AUDIT_PERSONAL, INBOX
 from services.audit.service.metrics import AuditMetrics
+from services.audit.service.observing import count_activity, keep_evidence
 from services.audit.service.partitions import Partitions
 from services.audit.service.reading import Reading
 from services.audit.service.recording import Recording
@@ -44,6 +45,7 @@ class World:
             self.partitions,
             self.numbers,
             new_salt=lambda: next(counter).to_bytes(SALT_BYTES, "big"),
+            watchers=(keep_evidence, count_activity),
         )
         clock = SystemClock()
         self.reading = Reading(self.database, self.recording, clock)
