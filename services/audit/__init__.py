@@ -2,7 +2,8 @@
 
 Owns: the audit log (one row per event, written once), the personal data beside it with the salts
 of its commitments, the register of the log's partitions and archives, and the IP blocks.
-Publishes: audit.ip.blocked and .unblocked; contracts.audit names what will come.
+Publishes: audit.ip.blocked and .unblocked, audit.archive.completed; contracts.audit names what will
+come.
 Consumes: everything on `auth.events`.
 Never: changes or deletes a row of the log. Personal data goes when its person is deleted; the rows
 and their commitments stay.
