@@ -3,13 +3,11 @@
 import gzip
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 import sqlalchemy as sa
@@ -33,10 +31,12 @@ from services.audit.models import (
     OUTBOX,
 )
 from services.audit.repository import log
+from services.audit.repository.archive import index
 from services.audit.service.archive.archiver import Archiver
 from services.audit.service.archive.target import KeyRing, Target
 from services.audit.service.archive.verification import Verification, Verified
 from services.audit.service.archive.writing import Tell
+from services.audit.tests.samples import event
 from services.audit.tests.world import World
 
 JANUARY = datetime(2020, 1, 1, tzinfo=UTC)
@@ -135,10 +135,12 @@ class Past(World):
 
     async def partition(self, name: str) -> Any:
         """Return a partition as the archive sees it."""
-        from services.audit.repository.archive import index  # noqa: PLC0415 - for one method
-
         async with self.database.transaction() as tx:
             return await index.find_partition(tx, name)
+
+    async def erase(self, user: str) -> None:
+        """Have *user* deleted from the platform."""
+        await self.deliver(event("identity.user.deleted.v1", data={"user_id": user}))
 
     async def dropped(self) -> list[str]:
         """Return the names of the partitions that have left."""
@@ -199,14 +201,23 @@ def lines(folder: Path, pattern: str = "*") -> bytes:
 
 
 class Breaking:
-    """A store that breaks: after *calls* calls it raises *error*; None never."""
+    """A store that breaks: after *calls* calls it raises *error*; None never.
+
+    *meanwhile* is awaited in every call, before it is done.
+    """
 
     def __init__(
-        self, store: FolderStore, error: BaseException | None = None, *, calls: int = 0
+        self,
+        store: FolderStore,
+        error: BaseException | None = None,
+        *,
+        calls: int = 0,
+        meanwhile: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._store = store
         self.error = error
         self.calls = calls
+        self.meanwhile = meanwhile
 
     @property
     def url(self) -> str:
@@ -215,35 +226,27 @@ class Breaking:
 
     async def put(self, name: str, data: bytes) -> None:
         """Store, or break."""
-        self._count()
+        await self._count()
         await self._store.put(name, data)
 
     async def get(self, name: str) -> bytes | None:
         """Return an object, or break."""
-        self._count()
+        await self._count()
         return await self._store.get(name)
 
     async def has(self, name: str) -> bool:
         """Look, or break."""
-        self._count()
+        await self._count()
         return await self._store.has(name)
 
     async def remove_others(self, folder: str, keep: set[str]) -> int:
         """Tidy, or break."""
-        self._count()
+        await self._count()
         return await self._store.remove_others(folder, keep)
 
-    def _count(self) -> None:
+    async def _count(self) -> None:
         self.calls -= 1
         if self.error is not None and self.calls < 0:
             raise self.error
-
-
-def shifted(event: CloudEvent, **attributes: Any) -> CloudEvent:
-    """Return *event* with other attributes."""
-    return replace(event, **attributes)
-
-
-def person(number: int) -> UUID:
-    """Return the same person for the same number."""
-    return UUID(int=0x7000_8000 << 64 | number)
+        if self.meanwhile is not None:
+            await self.meanwhile()
