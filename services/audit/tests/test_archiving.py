@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from chassis.testing.clock import FixedClock
-from chassis.testing.fixtures import MakeDatabase
 from chassis.testing.servers import PostgresServer
 from services.audit.archive_store.folder import FolderStore
 from services.audit.domain.archive.errors import DamagedError, PostponedError
 from services.audit.errors import ArchiveUnavailable
+from services.audit.service.archive import writing
 from services.audit.tests.past import (
     APRIL,
     FEBRUARY,
@@ -106,6 +106,19 @@ class TestTheArchive:
         assert [json.loads(line["leaf"])["event_id"] for line in written] == [
             line["event_id"] for line in written
         ]
+
+    async def test_is_cut_smaller_where_events_are_large(
+        self, past: Past, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Memory is bounded by size as well as by number; one row always fits."""
+        monkeypatch.setattr(writing, "BYTES_PER_OBJECT", 1000)
+        large = event(LOGIN, useragent="x" * 5000)
+        await past.happened(large, at=JANUARY + timedelta(days=1))
+
+        await past.archive()
+
+        assert [row.row_count for row in await past.objects()] == [1] * 9
+        assert (await past.verify("20200101")).rows == 8
 
     async def test_is_described_by_signed_manifests_in_a_chain(self, past: Past) -> None:
         """Each names its objects by their hashes, and the manifest before it."""
@@ -276,22 +289,6 @@ class TestRefusals:
 
         assert await past.dropped() == []
         assert late.id in {row.event_id for row in await past.log()}
-
-    async def test_without_a_target_nothing_leaves(
-        self, past: Past, make_database: MakeDatabase
-    ) -> None:
-        """It is measured, and warned of."""
-        del make_database
-        archiver = past.another()
-        object.__setattr__(archiver, "target", None)
-
-        assert await archiver.archive_due(quiet) == 0
-        assert await archiver.measure() == 2
-
-        await archiver.database.close()
-        assert past.sample("gatehouse_audit_archive_configured") == 0
-        assert past.sample("gatehouse_audit_archive_partitions_pending") == 2
-        assert len(await past.log()) == 8
 
 
 class TestPersonalData:

@@ -127,10 +127,8 @@ BEGIN
     END IF;
     INSERT INTO public.archive_manifests
         (partition_name, location, row_count, sequenced, sha256, manifest, written_at)
-    VALUES (
-        registered.name, stored_at, counted_rows, counted_leaves, sha256(signed), signed,
-        clock_timestamp()
-    )
+    VALUES (registered.name, stored_at, counted_rows, counted_leaves, sha256(signed), signed,
+        clock_timestamp())
     ON CONFLICT (partition_name) DO UPDATE SET
         location = excluded.location, row_count = excluded.row_count,
         sequenced = excluded.sequenced, sha256 = excluded.sha256, manifest = excluded.manifest,
@@ -202,9 +200,7 @@ BEGIN
         RAISE EXCEPTION 'the partition has no verified manifest'
             USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
-    EXECUTE format(
-        'LOCK TABLE public.%I IN SHARE MODE', 'audit_log_' || registered.name
-    );
+    EXECUTE format('LOCK TABLE public.%I IN SHARE MODE', 'audit_log_' || registered.name);
     EXECUTE format(
         'SELECT count(*), count(leaf_index) FROM public.%I', 'audit_log_' || registered.name
     ) INTO found_rows, found_leaves;

@@ -17,21 +17,36 @@ _COLUMNS = [AUDIT_LOG.c[field.name] for field in fields(Columns)]
 
 
 async def list_rows(
-    tx: Transaction, after: Place | None, *, starts_at: datetime, ends_at: datetime, limit: int
+    tx: Transaction,
+    after: Place | None,
+    *,
+    period: tuple[datetime, datetime],
+    limit: int,
+    most_bytes: int,
 ) -> Sequence[Columns]:
-    """Return at most *limit* rows of a partition behind the place *after*, in order."""
+    """Return the rows of a partition's *period* behind the place *after*, in order.
+
+    At most *limit*, and, but for a single one, no more than *most_bytes* with their personal data.
+    """
     c = AUDIT_LOG.c
+    order = (c.received_at, c.event_id)
+    number = sa.func.row_number().over(order_by=order).label("number")
+    size = sa.func.sum(_size()).over(order_by=order).label("size")
     statement = (
-        sa.select(*_COLUMNS)
-        .where(c.received_at >= starts_at, c.received_at < ends_at)
-        .order_by(c.received_at, c.event_id)
+        sa.select(*_COLUMNS, number, size)
+        .where(c.received_at >= period[0], c.received_at < period[1])
+        .order_by(*order)
         .limit(limit)
     )
     if after is not None:
-        statement = statement.where(
-            c.received_at >= after[0], sa.tuple_(c.received_at, c.event_id) > _place(after)
-        )
-    return [Columns(**row) for row in (await tx.execute(statement)).mappings()]
+        statement = statement.where(c.received_at >= after[0], sa.tuple_(*order) > _place(after))
+    found = statement.subquery()
+    fitting = (
+        sa.select(*(found.c[column.name] for column in _COLUMNS))
+        .where(sa.or_(found.c.size <= most_bytes, found.c.number == 1))
+        .order_by(found.c.received_at, found.c.event_id)
+    )
+    return [Columns(**row) for row in (await tx.execute(fitting)).mappings()]
 
 
 async def list_shares(tx: Transaction, first: Place, last: Place) -> dict[UUID, list[Share]]:
@@ -61,6 +76,15 @@ async def count_left(tx: Transaction, places: Sequence[tuple[datetime, UUID, str
     statement = sa.select(sa.func.count()).select_from(AUDIT_PERSONAL).where(key.in_(places))
     left: int = await tx.scalar(statement)
     return left
+
+
+def _size() -> sa.ColumnElement[int]:
+    """Return how much a row holds, in bytes, with what is beside it."""
+    log, personal = AUDIT_LOG.c, AUDIT_PERSONAL.c
+    beside = sa.select(sa.func.coalesce(sa.func.sum(sa.func.octet_length(personal.body)), 0)).where(
+        personal.received_at == log.received_at, personal.event_id == log.event_id
+    )
+    return sa.func.octet_length(log.leaf_bytes) + beside.correlate(AUDIT_LOG).scalar_subquery()
 
 
 def _place(place: Place) -> sa.Tuple:

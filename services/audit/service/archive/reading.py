@@ -31,10 +31,14 @@ _Candidate = tuple[str, ArchiveObject]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The objects that may hold an answer, the newest first; `more`: there are others behind."""
+    """The objects that may hold an answer, the newest first; `more`: there are others behind.
+
+    `owner` is the id of the key without which no row is an answer.
+    """
 
     candidates: Sequence[_Candidate]
     more: bool
+    owner: bytes | None
 
     def below(self, cursor: Cursor) -> bool:
         """Say whether all of it lies below *cursor*."""
@@ -60,18 +64,17 @@ class ArchiveReading:
         if filters.since is None and filters.person_id is None:
             return None
         person = filters.person_id or uuid_of(filters.actor)
-        holding = None
+        owner = None
         if person is not None:
-            holding = (await keys.find_persons(tx, [person])).get(person, (None, ""))[0]
-            if holding is None:
+            owner = (await keys.find_persons(tx, [person])).get(person, (None, ""))[0]
+            if owner is None:
                 return None  # nothing of this person is archived, or can be read any more
         wanted = self.objects_per_page + 1
-        found = await index.search(tx, filters, after=after, holding=holding, limit=wanted)
+        found = await index.search(tx, filters, after=after, holding=owner, limit=wanted)
         if not found:
             return None
-        return Plan(
-            candidates=found[: self.objects_per_page], more=len(found) > self.objects_per_page
-        )
+        shown = found[: self.objects_per_page]
+        return Plan(candidates=shown, more=len(found) > len(shown), owner=owner)
 
     async def read(
         self, plan: Plan, filters: Filters, *, after: Cursor | None, limit: int
@@ -81,8 +84,16 @@ class ArchiveReading:
         loop = asyncio.get_running_loop()
         stop_at = loop.time() + SECONDS_PER_PAGE
         for count, (partition, one) in enumerate(plan.candidates, 1):
+            rows = [
+                row
+                for row in reversed(await self._fetch(one))
+                if in_question(row.columns, filters, after=after)
+            ]
             missing = limit - len(entries)
-            entries += await self._entries(partition, one, filters, after=after, limit=missing)
+            if not asks_for_persons(filters):
+                rows = rows[:missing]
+            found = await self._opened(partition, rows, filters, owner=plan.owner)
+            entries += found[:missing]
             if len(entries) >= limit:
                 return Slice(entries, place(entries[-1]))
             if loop.time() >= stop_at and (plan.more or count < len(plan.candidates)):
@@ -103,7 +114,7 @@ class ArchiveReading:
                 rows = await self._fetch(one)
                 rows = [row for row in rows if row.columns.event_id == event_id]
                 if rows:
-                    return _entry(*(await self._opened(partition, rows))[0], Filters())
+                    return (await self._opened(partition, rows, Filters(), owner=None))[0]
                 after = Cursor(*one.first)
             if loop.time() >= stop_at:
                 raise ArchiveUnavailable(retry_after=1)
@@ -121,31 +132,6 @@ class ArchiveReading:
                 tx, Filters(), after=after, holding=event_id.bytes, limit=self.objects_per_page
             )
 
-    async def _entries(
-        self,
-        partition: str,
-        one: ArchiveObject,
-        filters: Filters,
-        *,
-        after: Cursor | None,
-        limit: int,
-    ) -> list[Entry]:
-        """Return at most *limit* matching entries of an object, the newest first."""
-        rows = [
-            row
-            for row in reversed(await self._fetch(one))
-            if in_question(row.columns, filters, after=after)
-        ]
-        if not asks_for_persons(filters):
-            rows = rows[:limit]
-        opened = await self._opened(partition, rows)
-        found = [
-            _entry(row, shares, filters)
-            for row, shares in opened
-            if matches(row.columns, shares, filters)
-        ]
-        return found[:limit]
-
     async def _fetch(self, one: ArchiveObject) -> list[ArchivedRow]:
         data = await self._target().store.get(one.name)
         self.metrics.objects_read.inc()
@@ -155,20 +141,28 @@ class ArchiveReading:
             raise self._damaged(error) from None
 
     async def _opened(
-        self, partition: str, rows: Sequence[ArchivedRow]
-    ) -> list[tuple[ArchivedRow, list[Share]]]:
-        """Open what may still be opened of *rows*."""
+        self,
+        partition: str,
+        rows: Sequence[ArchivedRow],
+        filters: Filters,
+        *,
+        owner: bytes | None,
+    ) -> list[Entry]:
+        """Open what may still be opened of *rows*; return those that match.
+
+        With *owner*, only rows that have a share under that key.
+        """
         ring = self._target().ring
         try:
             async with self.database.transaction() as tx:
                 key = (await ring.find_partitions(tx, [partition])).get(partition)
             if key is None:
-                return [(row, []) for row in rows]
+                return _matching([(row, ()) for row in rows], filters)
             sealing = Sealing(partition=partition, key=key)
-            owners = await asyncio.to_thread(owners_of, sealing, rows)
+            rows, owners = await asyncio.to_thread(_owned, sealing, rows, owner)
             async with self.database.transaction() as tx:
                 known = await ring.find_by_id(tx, owners)
-            return await asyncio.to_thread(_open, sealing, rows, known)
+            return await asyncio.to_thread(_open, sealing, rows, known, filters)
         except DamagedError as error:
             raise self._damaged(error) from None
 
@@ -189,14 +183,37 @@ def _unpack(one: ArchiveObject, data: bytes | None) -> list[ArchivedRow]:
     return unpack(one, data)
 
 
+def _owned(
+    sealing: Sealing, rows: Sequence[ArchivedRow], owner: bytes | None
+) -> tuple[Sequence[ArchivedRow], set[bytes]]:
+    """Return the rows to open, and the ids of all keys they need."""
+    if owner is not None:
+        rows = [row for row in rows if owner in owners_of(sealing, [row])]
+    return rows, owners_of(sealing, rows)
+
+
 def _open(
-    sealing: Sealing, rows: Sequence[ArchivedRow], known: Mapping[bytes, bytes]
-) -> list[tuple[ArchivedRow, list[Share]]]:
+    sealing: Sealing,
+    rows: Sequence[ArchivedRow],
+    known: Mapping[bytes, bytes],
+    filters: Filters,
+) -> list[Entry]:
+    """Open all shares: up to some hundred milliseconds of work, for a thread."""
     opened = []
     for row in rows:
         shares = (sealing.open(row.columns, share, known) for share in row.shares)
         opened.append((row, [share for share in shares if share is not None]))
-    return opened
+    return _matching(opened, filters)
+
+
+def _matching(
+    opened: Sequence[tuple[ArchivedRow, Sequence[Share]]], filters: Filters
+) -> list[Entry]:
+    return [
+        _entry(row, shares, filters)
+        for row, shares in opened
+        if matches(row.columns, shares, filters)
+    ]
 
 
 def _entry(row: ArchivedRow, shares: Sequence[Share], filters: Filters) -> Entry:

@@ -19,6 +19,9 @@ from services.audit.service.archive.target import Target
 ROWS_PER_OBJECT = 2000
 """A few MiB in memory, a fraction of a second of work, one request to the store."""
 
+BYTES_PER_OBJECT = 8 * 1024 * 1024
+"""What it is cut to where events are large."""
+
 
 Tell = Callable[[str, str, Mapping[str, object]], None]
 """Called after every step that is done for good: with its name, its partition, and some facts."""
@@ -65,9 +68,9 @@ class Writing:
             columns = await rows.list_rows(
                 tx,
                 after,
-                starts_at=partition.starts_at,
-                ends_at=partition.ends_at,
+                period=partition.period,
                 limit=self.rows_per_object,
+                most_bytes=BYTES_PER_OBJECT,
             )
             if not columns:
                 return None
