@@ -2,6 +2,8 @@
 
 from chassis.errors import Conflict, Forbidden, NotFound, ServerError, Unavailable
 
+_LATER = 30
+
 
 class EntryNotFound(NotFound):
     """No row of the log has this id."""
@@ -15,6 +17,9 @@ class ArchiveUnavailable(Unavailable):
 
     code = "archive_unavailable"
     title = "The archived part of the log cannot be read right now."
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail, retry_after=_LATER)
 
 
 class ArchiveDamaged(ServerError):  # noqa: N818 - named as every problem is: by what happened

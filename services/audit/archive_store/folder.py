@@ -50,7 +50,7 @@ async def _in_thread(work: Callable[[], T]) -> T:
     try:
         return await asyncio.to_thread(work)
     except OSError as error:
-        raise ArchiveUnavailable(f"{type(error).__name__} {error.errno}") from error
+        raise ArchiveUnavailable(error.strerror) from error
 
 
 def _write(root: Path, path: Path, data: bytes) -> None:

@@ -12,6 +12,7 @@ import pytest
 from services.audit.archive_store.folder import FolderStore
 from services.audit.domain.filters import Cursor, Filters
 from services.audit.errors import ArchiveDamaged, ArchiveUnavailable, EntryNotFound
+from services.audit.service.archive import reading as archive_reading
 from services.audit.service.archive.reading import ArchiveReading
 from services.audit.service.reading import Reading
 from services.audit.tests.past import APRIL, FEBRUARY, JANUARY, MARCH, Breaking, Past, files, quiet
@@ -238,6 +239,24 @@ class TestBounds:
         with pytest.raises(ArchiveUnavailable):
             await reading.export_own(caller("user", user_id=UUID(ADA)))
         assert await reading.list_entries(admin, Filters(), after=None, limit=5)
+        name = "gatehouse_audit_archive_failures_total"
+        assert eventful.sample(name, reason="store_unavailable") == 3
+
+    async def test_a_store_that_never_answers(
+        self, eventful: Past, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nobody waits for it longer than the gateway does."""
+        await eventful.archive()
+        monkeypatch.setattr(archive_reading, "SECONDS_PER_PAGE", 0.05)
+
+        async def hang() -> None:
+            await asyncio.Event().wait()
+
+        hanging = Breaking(FolderStore(str(folder)), meanwhile=hang)
+        reading = _reading(eventful, eventful.another(store=hanging).target)
+
+        with pytest.raises(ArchiveUnavailable):
+            await reading.list_entries(caller("admin"), EVERYTHING, after=None, limit=5)
 
     async def test_an_export_whose_tables_fill_pages(self, eventful: Past, folder: Path) -> None:
         """It asks the store first, though it needs it much later only."""

@@ -119,6 +119,7 @@ class TestOverHttp:
         answer = await ask(service, event_id)
 
         assert (answer.status_code, answer.json()["code"]) == (503, "archive_unavailable")
+        assert answer.headers["retry-after"] == "30"
         assert (await service.get(AUDIT)).status_code == 200
         assert (await service.get(OWN, "user", user=ADMIN)).status_code == 200
 

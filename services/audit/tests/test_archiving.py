@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from chassis.testing.clock import FixedClock
+from chassis.testing.fixtures import MakeDatabase
 from chassis.testing.servers import PostgresServer
 from services.audit.archive_store.folder import FolderStore
 from services.audit.domain.archive.errors import DamagedError, PostponedError
 from services.audit.errors import ArchiveUnavailable
+from services.audit.repository import partitions
 from services.audit.service.archive import writing
 from services.audit.tests.past import (
     APRIL,
@@ -29,6 +31,7 @@ from services.audit.tests.past import (
     quiet,
 )
 from services.audit.tests.samples import event, user_id
+from services.audit.tests.world import MIGRATIONS
 
 JUST = timedelta(microseconds=1)
 LOGIN = "identity.login.succeeded.v1"
@@ -89,6 +92,23 @@ class TestRetention:
         assert past.sample("gatehouse_audit_default_partition_rows") == 0
         await past.partitions.ensure()
         assert past.sample("gatehouse_audit_default_partition_rows") == 1
+
+
+class TestDefault:
+    """Rows that found no partition."""
+
+    async def test_are_adopted_as_the_handbook_says(self, make_database: MakeDatabase) -> None:
+        """After that they are a partition as any other, and DEFAULT is empty."""
+        past = Past(await make_database("audit", MIGRATIONS), FolderStore("/nowhere"))
+        await past.happened(event(LOGIN), event(LOGIN), at=JANUARY)
+        async with past.owner() as owner:
+            await owner.execute(_handbook())
+
+        assert await past.archiver.measure() == 1
+        async with past.database.transaction() as tx:
+            assert await partitions.count_default(tx) == 0
+        assert len(await past.log()) == 2
+        await past.close()
 
 
 class TestTheArchive:
@@ -310,3 +330,9 @@ class TestPersonalData:
         with pytest.raises(DamagedError, match="living persons"):
             await past.archive()
         assert await past.dropped() == []
+
+
+def _handbook() -> str:
+    """Return the SQL of docs/operations.md."""
+    handbook = Path(__file__).resolve().parents[3] / "docs" / "operations.md"
+    return handbook.read_text().partition("```sql\n")[2].partition("```")[0]

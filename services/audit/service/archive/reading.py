@@ -1,8 +1,9 @@
 """Answer readers from the archives: newest first, object by object, at a bounded cost per page."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 from uuid import UUID
 
 from chassis.database import Database, Transaction
@@ -24,6 +25,8 @@ OBJECTS_PER_PAGE = 10
 """How much one page looks through: 20 000 rows. What lies beyond is for the next page."""
 
 SECONDS_PER_PAGE = 10.0
+
+T = TypeVar("T")
 log = get_logger(__name__)
 
 _Candidate = tuple[str, ArchiveObject]
@@ -117,13 +120,13 @@ class ArchiveReading:
                     return (await self._opened(partition, rows, Filters(), owner=None))[0]
                 after = Cursor(*one.first)
             if loop.time() >= stop_at:
-                raise ArchiveUnavailable(retry_after=1)
+                raise ArchiveUnavailable
         return None
 
     async def check(self, plan: Plan) -> None:
         """See to it that an answer can be begun. Raises ArchiveUnavailable."""
         _, newest = plan.candidates[0]
-        if not await self._target().store.has(newest.name):
+        if not await self._asked(self._target().store.has(newest.name)):
             raise self._damaged(DamagedError(f"{newest.name} is missing"))
 
     async def _holding(self, event_id: UUID, after: Cursor | None) -> Sequence[_Candidate]:
@@ -133,7 +136,7 @@ class ArchiveReading:
             )
 
     async def _fetch(self, one: ArchiveObject) -> list[ArchivedRow]:
-        data = await self._target().store.get(one.name)
+        data = await self._asked(self._target().store.get(one.name))
         self.metrics.objects_read.inc()
         try:
             return await asyncio.to_thread(_unpack, one, data)
@@ -165,6 +168,18 @@ class ArchiveReading:
             return await asyncio.to_thread(_open, sealing, rows, known, filters)
         except DamagedError as error:
             raise self._damaged(error) from None
+
+    async def _asked(self, call: Coroutine[Any, Any, T]) -> T:
+        """Wait for the store as long as a reader may: less than the gateway waits for us."""
+        try:
+            async with asyncio.timeout(SECONDS_PER_PAGE):
+                return await call
+        except TimeoutError:
+            self.metrics.failures.labels("store_unavailable").inc()
+            raise ArchiveUnavailable("The store took too long.") from None
+        except ArchiveUnavailable:
+            self.metrics.failures.labels("store_unavailable").inc()
+            raise
 
     def _target(self) -> Target:
         if self.target is None:
