@@ -181,7 +181,11 @@ class FiveProcesses(Platform):
                 "MAIL_FROM": "Gatehouse <no-reply@example.com>",
                 "MAIL_SECRETS_KEYS": self._mail_key,
             },
-            "audit": {},
+            "audit": {
+                "ARCHIVE_URL": (self.folder / "archive").as_uri(),
+                "ARCHIVE_SIGNING_KEYS": _key(),
+                "ARCHIVE_KEY_ENCRYPTION_KEYS": _key(),
+            },
         }
         return own[name]
 

@@ -77,7 +77,7 @@ def record(event: CloudEvent, *, received_at: datetime, new_salt: Callable[[], b
             person_id=share.person_id,
             salt=new_salt(),
             body=canonical_json(share.personal),
-            **_searchable(share.personal),
+            **searchable(share.personal),
         )
         for share in classified.shares
     )
@@ -120,7 +120,7 @@ def _leaf(
     )
 
 
-def _searchable(personal: dict[str, Any]) -> dict[str, Any]:
+def searchable(personal: dict[str, Any]) -> dict[str, Any]:
     """Return what a query may ask for, in the form of its columns."""
     return {
         "actor": searchable_text(personal.get("actor")),

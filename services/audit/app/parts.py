@@ -1,4 +1,4 @@
-"""Put audit together."""
+"""The parts of audit, and the order in which they come up."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -17,12 +17,16 @@ from chassis.outbox import Outbox
 from chassis.rabbitmq import open_bus
 from chassis.relay import Relay
 from chassis.schema_version import schema_check
+from services.audit import models
+from services.audit.app.archive import archive_target, archiver
 from services.audit.consumers import consumer
 from services.audit.domain.leaves import SALT_BYTES
 from services.audit.models import OUTBOX
 from services.audit.routes import UseCases, routes
 from services.audit.service.alarms import Alarms
 from services.audit.service.alerts import Alerts
+from services.audit.service.archive.metrics import ArchiveMetrics
+from services.audit.service.archive.reading import ArchiveReading
 from services.audit.service.detection import Detector
 from services.audit.service.housekeeping import Housekeeping
 from services.audit.service.ip_blocks import IpBlocks
@@ -70,6 +74,11 @@ class Parts:
         )
         self._watch = SequenceWatch(self._database, numbers)
         self._outbox = Outbox("audit", OUTBOX, clock)
+        self._target = archive_target(settings)
+        self._archive_metrics = ArchiveMetrics(self._metrics.registry)
+        self._archiver = archiver(
+            settings, self._target, clock=clock, metrics=self._archive_metrics
+        )
         self._blocks = IpBlocks(
             database=self._database,
             outbox=self._outbox,
@@ -82,7 +91,7 @@ class Parts:
         """Return the service, ready to be served."""
         health = Health()
         health.add_check("database", self._database.ping)
-        health.add_check("schema", schema_check(self._database, __file__))
+        health.add_check("schema", schema_check(self._database, models.__file__))
         return Deployable(
             name="audit",
             settings=self._settings,
@@ -103,12 +112,18 @@ class Parts:
 
     def _use_cases(self) -> UseCases:
         return UseCases(
-            reading=Reading(self._database, self._recording, self._clock),
+            reading=self._reading(),
             blocks=self._blocks,
             alerts=Alerts(database=self._database, outbox=self._outbox, clock=self._clock),
             counting=Counting(self._database, self._clock),
             clock=self._clock,
         )
+
+    def _reading(self) -> Reading:
+        archives = ArchiveReading(
+            database=self._database, target=self._target, metrics=self._archive_metrics
+        )
+        return Reading(self._database, self._recording, self._clock, archives=archives)
 
     def _detection(self, numbers: AuditMetrics) -> Detector:
         thresholds = self._settings.thresholds
@@ -135,6 +150,7 @@ class Parts:
         registry = self._metrics.registry
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._database.close)
+            stack.push_async_callback(self._archiver.database.close)
             if owns_bus:
                 stack.push_async_callback(self._bus.close)
             background = await stack.enter_async_context(Background(registry=registry))
@@ -143,6 +159,7 @@ class Parts:
             background.start("ip_blocks", lambda: self._blocks.run(background))
             background.start("detector", lambda: self._detector.run(background))
             background.start("housekeeping", lambda: self._housekeeping().run(background))
+            background.start("archiver", lambda: self._archiver.run(background))
             Relay(self._outbox, self._database, self._bus, registry=registry).start(background)
             consuming = consumer(
                 self._recording, database=self._database, clock=self._clock, metrics=self._metrics
