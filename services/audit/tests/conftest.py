@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
 
 import asyncpg
 import pytest
@@ -16,6 +17,7 @@ from services.audit.consumers import QUEUE
 from services.audit.settings import AuditSettings
 from services.audit.tests.running import SECRET, Service
 from services.audit.tests.samples import event
+from services.audit.tests.watch import Door, Watch
 from services.audit.tests.world import MIGRATIONS, World
 
 
@@ -71,3 +73,15 @@ async def owner(recorded: World) -> AsyncIterator[asyncpg.Connection]:
     """Give a connection of the owner."""
     async with admin_connection(recorded.fresh.owner_url) as connection:
         yield connection
+
+
+@pytest.fixture
+def watch(world: World) -> Watch:
+    """Give audit with its detector; 192.0.2.0/24 is the operator's own."""
+    return Watch(world, protected=[ip_network("192.0.2.0/24")])
+
+
+@pytest.fixture
+def door(watch: Watch) -> Door:
+    """Give the maker of events."""
+    return Door(watch.clock)
