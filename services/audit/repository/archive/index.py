@@ -16,7 +16,7 @@ from services.audit.domain.archive.objects import ArchiveObject
 from services.audit.domain.filters import Cursor, Filters
 from services.audit.models import ARCHIVE_MANIFESTS, ARCHIVE_OBJECTS, AUDIT_PARTITIONS
 
-_ARCHIVER_LOCK = (1734440036, 4)
+_ARCHIVER_LOCK = (1734440036, 5)
 _NOT_NOW = {"55000": "refused_by_database", "55P03": "table_in_use"}
 
 _objects, _manifests, _partitions = ARCHIVE_OBJECTS.c, ARCHIVE_MANIFESTS.c, AUDIT_PARTITIONS.c
