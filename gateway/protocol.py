@@ -37,6 +37,7 @@ class GatewayProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._timer: asyncio.TimerHandle | None = None
         self._header_bytes = 0
+        self._headers_complete = False
         self._discarded = 0
         self._refusal: Problem | None = None
         self._refused = False
@@ -66,6 +67,7 @@ class GatewayProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._begun = True
         self._header_bytes = 0
+        self._headers_complete = False
         self._start_timer()
 
     def on_url(self, url: bytes) -> None:
@@ -75,8 +77,13 @@ class GatewayProtocol(HttpToolsProtocol):
             self._refuse(HeadersTooLarge())
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header."""
-        super().on_header(name, value)
+        """Take one header; trailers are only counted.
+
+        The parser reports the fields behind a chunked body like headers (RFC 9110 §6.5.1), and a
+        proxy in front may not have looked at them: X-Forwarded-For would be the client's own.
+        """
+        if not self._headers_complete:
+            super().on_header(name, value)
         self._header_bytes += len(name) + len(value) + 4
         if len(self.headers) > MAX_HEADERS or self._header_bytes > MAX_HEADER_BYTES:
             self._refuse(HeadersTooLarge())
@@ -84,6 +91,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Judge the form of the request target, then let uvicorn begin."""
         self._stop_timer()
+        self._headers_complete = True
         if not self.url.startswith(b"/") or b"#" in self.url:
             # Absolute form names a second host; authority and asterisk form are for proxies; a
             # fragment is never sent (RFC 9112 §3.2).
