@@ -5,6 +5,7 @@ and what cannot be parsed is answered with a problem like any other error.
 """
 
 import asyncio
+from collections import deque
 from typing import Any
 from uuid import uuid4
 
@@ -42,6 +43,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._refusal: Problem | None = None
         self._refused = False
         self._begun = False
+        self._cycles: deque[RequestResponseCycle] = deque()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own
         """Start the clock: a connection that says nothing ends like one that says it slowly."""
@@ -49,9 +51,17 @@ class GatewayProtocol(HttpToolsProtocol):
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timer."""
+        """Forget the timer, and tell every request that its client is gone.
+
+        uvicorn tells the newest alone: one that is being answered while others wait behind it would
+        go on, and fail at its next write.
+        """
         self._stop_timer()
         super().connection_lost(exc)
+        for cycle in self._cycles:
+            if not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes off the wire; after a refusal they are only counted."""
@@ -97,6 +107,9 @@ class GatewayProtocol(HttpToolsProtocol):
             # fragment is never sent (RFC 9112 §3.2).
             self._refuse(AmbiguousRequest("The request target is not a path."))
         super().on_headers_complete()
+        while self._cycles and self._cycles[0].response_complete:
+            self._cycles.popleft()
+        self._cycles.append(self.cycle)
         if self.parser.should_upgrade():
             # The parser reads nothing after an upgrade, also one we do not make: without this a
             # next request on the connection would wait for ever.
