@@ -130,7 +130,8 @@ mail_requests = sa.Table(
     sa.Index("ix_mail_requests_done_at", "done_at"),
 )
 
-# `key` is `user:<id>`, `name:<hmac>` or `device:<id>`; `pending` holds UUIDv7s of reservations.
+# `key` is `user:<id>`, `confirm:<id>` (the password repeated inside), `name:<hmac>` or
+# `device:<id>`; `pending` holds UUIDv7s of reservations.
 # Rows of unknown names and devices go when nothing touched them for long, and are capped.
 login_counters = sa.Table(
     "login_counters",

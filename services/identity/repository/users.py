@@ -125,7 +125,9 @@ async def rename(tx: Transaction, user_id: UUID, username: str) -> User | None:
     return await update(tx, user_id, username=username)
 
 
-async def set_password(tx: Transaction, user_id: UUID, password_hash: str) -> User | None:
+async def set_password(
+    tx: Transaction, user_id: UUID, password_hash: str, **besides: Any
+) -> User | None:
     """Store a new password: every device token is void, every duty to change it fulfilled."""
     return await update(
         tx,
@@ -134,7 +136,7 @@ async def set_password(tx: Transaction, user_id: UUID, password_hash: str) -> Us
         credentials_epoch=users.c.credentials_epoch + 1,
         password_change_required=False,
         password_reset_required=False,
-        locked_until=None,
+        **besides,
     )
 
 

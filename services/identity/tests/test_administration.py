@@ -170,6 +170,20 @@ class TestActions:
         assert (account["is_locked"], account["locked_until"]) == (False, None)
         assert (await world.login("ada", PASSWORD)).status_code == 200
 
+    async def test_unlock_opens_the_door_inside_too(self, world: World) -> None:
+        """Five wrong current passwords in a session lock only that; unlocking lifts it."""
+        boss, ada = await world.make("boss", "admin"), await world.make("ada")
+        change = "/api/v1/auth/password-change"
+        wrong = {"current_password": "wrong", "new_password": NEW_PASSWORD}
+        for _ in range(5):
+            await world.post(change, wrong, principal=ada.principal())
+        await act(world, boss, "unlock", ada)
+        [event] = await world.events(UserUnlocked)
+        assert (event.data["cause"], event.actor) == ("admin", str(boss.id))
+        right = wrong | {"current_password": PASSWORD}
+        answer = await world.post(change, right, principal=ada.principal())
+        assert answer.status_code == 200
+
     async def test_disable_and_enable(self, world: World) -> None:
         """Out of service, and back."""
         boss, ada = await world.make("boss", "admin"), await world.make("ada")

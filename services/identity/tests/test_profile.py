@@ -114,6 +114,14 @@ class TestDelete:
         urgent = "SELECT urgent FROM outbox WHERE routing_key = :type"
         assert await world.value(urgent, type=UserDeleted.type) is True
 
+    async def test_a_strangers_lock_keeps_nobody_from_leaving(self, world: World) -> None:
+        """Guesses at the door are counted apart from the password repeated inside."""
+        ada = await world.register()
+        for _ in range(6):
+            await world.login("ada", "wrong", address="203.0.113.9")
+        answer = await world.call("DELETE", ME, {"password": PASSWORD}, principal=ada.principal())
+        assert answer.status_code == 204
+
     async def test_frees_the_names(self, world: World) -> None:
         """Somebody may register again, as somebody else."""
         ada = await world.register()
