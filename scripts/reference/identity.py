@@ -43,14 +43,15 @@ ACCOUNTS = (
         name="verifyEmail",
         tag="Accounts",
         summary="Prove an e-mail address",
-        text="Takes the token of the mailed link. Repeating it for a proven address is no error.",
+        text="""Takes the token of the mailed link, also of one that confirms a new address.
+            Repeating it for a proven address is no error.""",
         body=schemas.TokenBody,
         answers={
             200: Answer(
                 text="The address is proven.", model=Outcome, example={"status": "verified"}
             )
         },
-        problems=(errors.TokenInvalid,),
+        problems=(errors.TokenInvalid, errors.AlreadyTaken),
     ),
     Operation(
         method="POST",
@@ -90,6 +91,37 @@ ACCOUNTS = (
         body=schemas.PasswordBody,
         answers={204: Answer(text="The account is gone.")},
         problems=(*_CONFIRMING, errors.LastAdministrator),
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/users/me/email",
+        name="changeEmail",
+        tag="Accounts",
+        summary="Ask for another e-mail address",
+        text="""Needs the password. The new address gets a link that confirms it (for
+            `POST /api/v1/auth/email/verify`), the present one a link that takes the change back.
+            The answer is the same whether the new address is taken or not.""",
+        body=schemas.EmailChangeBody,
+        answers={202: _ACCEPTED},
+        problems=(*_CONFIRMING, errors.TooManyEmailChanges),
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/users/me/email/revert",
+        name="revertEmail",
+        tag="Accounts",
+        summary="Take a change of address back",
+        text="""Takes the token mailed to the previous address, within seven days, once. Every
+            session ends, the password is void, and a link to set another is mailed.""",
+        body=schemas.TokenBody,
+        answers={
+            200: Answer(
+                text="The account has its previous address.",
+                model=Outcome,
+                example={"status": "reverted"},
+            )
+        },
+        problems=(errors.TokenInvalid,),
     ),
     Operation(
         method="GET",
@@ -191,6 +223,23 @@ ADMINISTRATION = (
         summary="Read an account",
         answers=_ACCOUNT,
         problems=(errors.RoleRequired, errors.UnknownUser),
+    ),
+    Operation(
+        method="PATCH",
+        path=f"{_USERS}/{{id}}",
+        name="editUser",
+        tag="Administration",
+        summary="Correct the names of an account",
+        text="""A new address is not proven unless `is_verified` is true: a link is mailed to it.
+            Links mailed to the previous address open nothing any more.""",
+        body=schemas.EditBody,
+        answers=_ACCOUNT,
+        problems=(
+            errors.RoleRequired,
+            errors.UnknownUser,
+            errors.AlreadyTaken,
+            errors.LastAdministrator,
+        ),
     ),
     Operation(
         method="DELETE",

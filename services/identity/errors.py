@@ -78,6 +78,13 @@ class TooManyAttempts(TooManyRequests):
     title = "Too many attempts."
 
 
+class TooManyEmailChanges(TooManyRequests):
+    """This account asked for too many changes of its address: each of them writes mails."""
+
+    code = "too_many_email_changes"
+    title = "Too many changes of the e-mail address."
+
+
 class HashingOverloaded(Unavailable):
     """The hashing pool could not take the work before its deadline."""
 

@@ -31,6 +31,7 @@ ROUTES: list[tuple[str, str, Any, bool]] = [
     ("POST", "/enable", None, False),
     ("POST", "/force-password-reset", None, False),
     ("PUT", "/roles", {"roles": ["moderator"]}, False),
+    ("PATCH", "", {"username": "renamed"}, False),
     ("DELETE", "", None, False),
 ]
 
