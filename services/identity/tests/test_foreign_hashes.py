@@ -108,6 +108,8 @@ TOO_DEAR = [
     "$scrypt$ln=99,r=8,p=1$c2FsdHNhbHQ$" + DIGEST,
     "$scrypt$ln=16,r=8,p=7$c2FsdHNhbHQ$" + DIGEST,
     "$scrypt$ln=1,r=9999,p=9999$c2FsdHNhbHQ$" + DIGEST,
+    "$scrypt$ln=1,r=33,p=1$c2FsdHNhbHQ$" + DIGEST,
+    "$scrypt$ln=1,r=8,p=17$c2FsdHNhbHQ$" + DIGEST,
     "scrypt$2147483648$salt$8$1$" + DIGEST,
 ]
 BROKEN = [
@@ -199,7 +201,7 @@ class TestRefused:
             "$pbkdf2-sha512$2000000$c2FsdHNhbHQ$" + DIGEST,
             "$pbkdf2-sha256$1000000$c2FsdHNhbHQ$" + b64(b"d" * 64),
             "$scrypt$ln=16,r=8,p=6$c2FsdHNhbHQ$" + DIGEST,
-            "$scrypt$ln=1,r=512,p=3200$c2FsdHNhbHQ$" + DIGEST,
+            "$scrypt$ln=1,r=32,p=16$c2FsdHNhbHQ$" + DIGEST,
         ]
         hasher = PasswordHasher(CHEAP)
         for stored in dearest:

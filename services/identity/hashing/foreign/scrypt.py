@@ -27,6 +27,7 @@ _DJANGO = re.compile(
 _MAX_LN = 31
 _MAX_BYTES = MAX_MEMORY_KIB * 1024
 _MAX_WORK = 4 * _MAX_BYTES
+_MAX_R, _MAX_P = 32, 16
 _SLACK = 1024 * 1024
 
 
@@ -69,6 +70,7 @@ def read(text: str) -> ScryptHash | None:
     require(n > 1 and n & (n - 1) == 0 and r and p, "hash_malformed")
     # RFC 7914 §2: N must be less than 2^(128 r / 8), which no affordable one reaches.
     block = 128 * n * r
-    require(block <= _MAX_BYTES and block * p <= _MAX_WORK, "hash_too_expensive")
+    affordable = block <= _MAX_BYTES and block * p <= _MAX_WORK and r <= _MAX_R and p <= _MAX_P
+    require(affordable, "hash_too_expensive")
     salt = found["salt"].encode() if django else decode_salt(found["salt"])
     return ScryptHash(n=n, r=r, p=p, salt=salt, digest=decode_digest(found["digest"]))
