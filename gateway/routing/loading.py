@@ -94,6 +94,7 @@ class _Builder:
             read_timeout=spec.read_timeout
             or self._timeouts.get(spec.upstream or "", _PAGE_TIMEOUT),
             forward_token=spec.forward_token,
+            stream_body=spec.stream_body or not service,
         )
 
     def _add_upstream(self, spec: UpstreamSpec, *, service: bool) -> None:

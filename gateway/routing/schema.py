@@ -83,6 +83,7 @@ class RouteSpec(_Spec):
     body_limit: Annotated[int, Field(ge=0)] | None = None
     read_timeout: Seconds | None = None
     forward_token: bool = False
+    stream_body: bool = False
     when: Flag | None = None
 
     @model_validator(mode="after")

@@ -39,7 +39,7 @@ class Route:
     """Where a request goes and on which conditions.
 
     `roles` is empty when any user may call it; `body_limit` is in bytes, `read_timeout` in
-    seconds: the longest silence of the upstream.
+    seconds: the longest silence of the upstream. `stream_body`: a body is passed on as it arrives.
     """
 
     path: str
@@ -52,6 +52,7 @@ class Route:
     body_limit: int
     read_timeout: float
     forward_token: bool
+    stream_body: bool
 
 
 @dataclass(slots=True)

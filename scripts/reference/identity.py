@@ -1,7 +1,7 @@
 """The operations identity answers: accounts, passwords, administration."""
 
 from chassis.errors import Problem
-from scripts.reference.operation import Answer, Operation
+from scripts.reference.operation import NDJSON, Answer, Operation
 from scripts.reference.shapes import Outcome, PasswordPolicy
 from services.identity import errors, schemas
 
@@ -17,6 +17,7 @@ _CONFIRMING: tuple[type[Problem], ...] = (
 )
 _ACCOUNT = {200: Answer(text="The account as it is now.", model=schemas.AccountView)}
 _USERS = "/api/v1/admin/users"
+_SOMEBODY = "019b796d-d600-7df0-bc9d-ce7d0bac5517"
 
 ACCOUNTS = (
     Operation(
@@ -214,6 +215,30 @@ ADMINISTRATION = (
         query=schemas.UsersQuery,
         answers={200: Answer(text="Some accounts.", model=schemas.AccountPage)},
         problems=(errors.RoleRequired,),
+    ),
+    Operation(
+        method="POST",
+        path=f"{_USERS}/import",
+        name="importUsers",
+        tag="Administration",
+        summary="Import accounts with the password hashes they have",
+        text="""NDJSON: one account a line, at most 50 000 lines of 16 KiB and 16 MiB in all. The
+            answer has a line for each, as it is decided, and last one that says `finished`, or
+            `stopped` with a code. A bad line stops no other; an address that has an account
+            already answers `exists`, so that an import may be sent again. Hashes: bcrypt, Argon2,
+            PBKDF2-SHA256 and -SHA512, scrypt, as PHC strings or as passlib and Django write them;
+            they are replaced at the next login. Nobody gets a mail.""",
+        body=schemas.ImportLine,
+        body_media="application/x-ndjson",
+        answers={
+            200: Answer(
+                text="A line for each line of the request.",
+                model=schemas.LineResult,
+                media=NDJSON,
+                example={"line": 1, "status": "created", "id": _SOMEBODY},
+            )
+        },
+        problems=(errors.RoleRequired, errors.ImportRunning),
     ),
     Operation(
         method="GET",

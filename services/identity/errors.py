@@ -85,6 +85,13 @@ class TooManyEmailChanges(TooManyRequests):
     title = "Too many changes of the e-mail address."
 
 
+class ImportRunning(Conflict):
+    """Somebody imports accounts right now; the next import waits for its end."""
+
+    code = "import_running"
+    title = "Accounts are being imported right now."
+
+
 class HashingOverloaded(Unavailable):
     """The hashing pool could not take the work before its deadline."""
 

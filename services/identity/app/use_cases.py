@@ -8,6 +8,7 @@ from services.identity.service.authentication import Authentication
 from services.identity.service.editing import Editing
 from services.identity.service.email_change import EmailChanges
 from services.identity.service.email_revert import EmailRevert
+from services.identity.service.importing import Importing
 from services.identity.service.password_change import PasswordChange
 from services.identity.service.password_reset import PasswordReset
 from services.identity.service.profile import Profile
@@ -40,6 +41,7 @@ def use_cases(parts: Parts) -> UseCases:
         subjects=Subjects(parts.database),
         administration=Administration(*basis, forced_reset=parts.forced_reset),
         editing=Editing(*basis, mails=parts.mails),
+        importing=Importing(*basis, hashing=parts.hashing),
         email_changes=changes,
         email_revert=EmailRevert(*basis, forced_reset=parts.forced_reset),
         clock=parts.clock,

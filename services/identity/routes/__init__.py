@@ -2,7 +2,7 @@
 
 from starlette.routing import Route
 
-from services.identity.routes import accounts, administration, internal, passwords, profile
+from services.identity.routes import accounts, administration, imports, internal, passwords, profile
 from services.identity.service.use_cases import UseCases
 
 
@@ -12,6 +12,7 @@ def routes(service: UseCases) -> list[Route]:
         *accounts.routes(service),
         *profile.routes(service),
         *passwords.routes(service),
+        *imports.routes(service),
         *administration.routes(service),
         *internal.routes(service),
     ]

@@ -14,6 +14,14 @@ from services.identity.schemas.bodies import (
     TokenBody,
     UsersQuery,
 )
+from services.identity.schemas.imported import (
+    ImportEnd,
+    ImportLine,
+    LineResult,
+    read_line,
+    write_end,
+    write_result,
+)
 from services.identity.schemas.views import (
     AccountPage,
     AccountView,
@@ -32,6 +40,9 @@ __all__ = [
     "EmailBody",
     "EmailChangeBody",
     "FailurePage",
+    "ImportEnd",
+    "ImportLine",
+    "LineResult",
     "LoginPage",
     "LoginView",
     "PageQuery",
@@ -44,4 +55,7 @@ __all__ = [
     "RolesBody",
     "TokenBody",
     "UsersQuery",
+    "read_line",
+    "write_end",
+    "write_result",
 ]
