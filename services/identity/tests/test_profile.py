@@ -6,7 +6,7 @@ from uuid import uuid4
 from chassis.testing import FixedClock
 from contracts.identity import UserDeleted, UserUpdated
 from services.identity.tests.configuration import PASSWORD
-from services.identity.tests.kit import Somebody, World, codes_of
+from services.identity.tests.kit import Somebody, World, at_once, codes_of
 
 ME = "/api/v1/users/me"
 HISTORY = "/api/v1/users/me/login-history"
@@ -69,6 +69,17 @@ class TestRename:
         answer = await world.call("PATCH", ME, {"username": "BOB"}, principal=ada.principal())
         assert answer.status_code == 409
         assert codes_of(answer) == {("/username", "username_taken")}
+
+    async def test_of_two_at_once_one_gets_the_name(self, world: World) -> None:
+        """The constraint decides, with a 409 and not a crash."""
+        people = [await world.register(name) for name in ("ada", "bob")]
+        answers = await at_once(
+            2,
+            lambda n: world.call(
+                "PATCH", ME, {"username": "wanted"}, principal=people[n].principal()
+            ),
+        )
+        assert sorted(answer.status_code for answer in answers) == [200, 409]
 
     async def test_the_same_name_changes_nothing(self, world: World) -> None:
         """No version, no event."""
