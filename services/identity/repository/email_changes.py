@@ -1,5 +1,6 @@
 """Changes of address: both links stored by hash, each used by one conditional UPDATE (D10)."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
@@ -91,6 +92,12 @@ def holds(email_folded: str, *, now: datetime, except_for: UUID | None) -> sa.Co
     if except_for is not None:
         where.append(_C.user_id != except_for)
     return sa.exists().where(*where)
+
+
+def held_addresses(emails_folded: Sequence[str], *, now: datetime) -> sa.Select[tuple[str]]:
+    """Select which of the addresses are held for accounts that may revert."""
+    where = (_C.previous_email_folded.in_(emails_folded), *_revertible(now))
+    return sa.select(_C.previous_email_folded).where(*where)
 
 
 async def _void_reverts(tx: Transaction, *where: sa.ColumnElement[bool], now: datetime) -> None:

@@ -33,12 +33,7 @@ async def add_all(
     ]
     statement = insert(users).values(rows).on_conflict_do_nothing().returning(users.c.id)
     added = {row.id for row in (await tx.execute(statement)).all()}
-    for account in [account for account in accounts if account.id in added]:
-        if await names.is_held(
-            tx, email_folded=account.email_folded, username=account.username, now=now
-        ):
-            added.discard(account.id)
-            await tx.execute(sa.delete(users).where(users.c.id == account.id))
+    added -= await _remove_held(tx, [user for user in accounts if user.id in added], now)
     roles = [
         {"user_id": account.id, "role": str(role), "granted_at": now, "granted_by": granted_by}
         for account in accounts
@@ -48,6 +43,24 @@ async def add_all(
     if roles:
         await tx.execute(insert(user_roles).values(roles))
     return frozenset(added)
+
+
+async def _remove_held(
+    tx: Transaction, accounts: Sequence[NewUser], now: datetime
+) -> frozenset[UUID]:
+    """Take back accounts whose names are kept for somebody; return their ids."""
+    held = await names.list_held(
+        tx,
+        emails_folded=[account.email_folded for account in accounts],
+        usernames=[account.username for account in accounts],
+        now=now,
+    )
+    ids = frozenset(
+        account.id for account in accounts if held & {account.email_folded, account.username}
+    )
+    if ids:
+        await tx.execute(sa.delete(users).where(users.c.id.in_(ids)))
+    return ids
 
 
 async def find_by_emails(tx: Transaction, folded: Sequence[str]) -> Mapping[str, UUID]:

@@ -1,5 +1,6 @@
 """Which addresses and usernames are somebody's already, or kept for somebody."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -33,13 +34,15 @@ async def list_taken(
     return [field for field, taken in zip(("email", "username"), row, strict=True) if taken]
 
 
-async def is_held(tx: Transaction, *, email_folded: str, username: str, now: datetime) -> bool:
-    """Say whether one of the names of a new account is kept for somebody."""
-    held = sa.or_(
-        email_changes.holds(email_folded, now=now, except_for=None),
-        sa.exists().where(_H.username == username, _H.held_until > now),
+async def list_held(
+    tx: Transaction, *, emails_folded: Sequence[str], usernames: Sequence[str], now: datetime
+) -> frozenset[str]:
+    """Return which of the names of new accounts are kept for somebody."""
+    statement = sa.union_all(
+        email_changes.held_addresses(emails_folded, now=now),
+        sa.select(_H.username).where(_H.username.in_(usernames), _H.held_until > now),
     )
-    return bool(await tx.scalar(sa.select(held)))
+    return frozenset(row[0] for row in (await tx.execute(statement)).all())
 
 
 async def hold_username(tx: Transaction, username: str, *, until: datetime) -> None:

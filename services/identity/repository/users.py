@@ -72,7 +72,9 @@ async def add(
     if await tx.scalar(statement) is None:
         return False
     # Asked after the insert, which waits for whoever is about to give the name up.
-    if await names.is_held(tx, email_folded=user.email_folded, username=user.username, now=now):
+    if await names.list_held(
+        tx, emails_folded=[user.email_folded], usernames=[user.username], now=now
+    ):
         await tx.execute(sa.delete(users).where(users.c.id == user.id))
         return False
     await add_roles(tx, user.id, user.roles, now=now, granted_by=granted_by)
