@@ -3,7 +3,7 @@
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from chassis.http import QueryModel, RequestModel
@@ -12,6 +12,15 @@ from services.identity.domain.edits import Edits
 from services.identity.domain.names import MAX_EMAIL_LENGTH, EmailAddress, Username
 from services.identity.domain.paging import DEFAULT_LIMIT, MAX_LIMIT, read_cursor
 from services.identity.schemas.fields import Cursor, Email, Name, Secret, Token
+
+
+def _given(value: object) -> object:
+    if value is None:
+        raise PydanticCustomError("null_field", "Leave out what is to stay as it is.")
+    return value
+
+
+_GIVEN = BeforeValidator(_given)
 
 
 class RegisterBody(RequestModel):
@@ -64,16 +73,14 @@ class EmailChangeBody(RequestModel):
 class EditBody(RequestModel):
     """What an administrator corrects; a field that is not there stays as it is."""
 
-    username: Name | None = None
-    email: Email | None = None
-    is_verified: bool | None = None
+    username: Annotated[Name | None, _GIVEN] = None
+    email: Annotated[Email | None, _GIVEN] = None
+    is_verified: Annotated[bool | None, _GIVEN] = None
 
     @model_validator(mode="after")
     def _names_something(self) -> Self:
         if not self.model_fields_set:
             raise PydanticCustomError("nothing_to_change", "Name at least one field.")
-        if any(getattr(self, name) is None for name in self.model_fields_set):
-            raise PydanticCustomError("null_field", "Leave out what is to stay as it is.")
         return self
 
     @property

@@ -144,7 +144,7 @@ class TestBounds:
             ({"username": "a b"}, ("/username", "invalid_username")),
             ({"email": "nobody"}, ("/email", "invalid_email")),
             ({"is_verified": "yes"}, ("/is_verified", "bool_type")),
-            ({"username": None}, ("", "null_field")),
+            ({"username": None}, ("/username", "null_field")),
             ({}, ("", "nothing_to_change")),
         ],
     )
