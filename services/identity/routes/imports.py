@@ -14,7 +14,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from chassis.caller import Principal
-from chassis.errors import PayloadTooLarge, Problem, UnsupportedMediaType
+from chassis.errors import PayloadTooLarge, Problem, RequestTimeout, UnsupportedMediaType
 from chassis.logs import get_logger
 from chassis.middleware import caller_of
 from services.identity.domain.imports import MAX_BYTES, MAX_LINES, Entry, Outcome, lines_of
@@ -26,6 +26,7 @@ from services.identity.service.use_cases import UseCases
 NDJSON = "application/x-ndjson"
 
 _BATCH = 100
+_IDLE_SECONDS = 60.0
 log = get_logger(__name__)
 
 
@@ -96,7 +97,8 @@ class _Import:
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         size = 0
-        async for piece in self._request.stream():
+        stream = aiter(self._request.stream())
+        while (piece := await _next_of(stream)) is not None:
             size += len(piece)
             if size > MAX_BYTES:
                 raise PayloadTooLarge
@@ -112,6 +114,15 @@ class _Import:
     def _tell(self, outcome: Outcome) -> None:
         self._counts[outcome.status] += 1
         self._results.put_nowait(write_result(outcome))
+
+
+async def _next_of(stream: AsyncIterator[bytes]) -> bytes | None:
+    """Return the next piece, None at the end. Raises RequestTimeout after a minute of nothing."""
+    try:
+        async with asyncio.timeout(_IDLE_SECONDS):
+            return await anext(stream, None)
+    except TimeoutError:
+        raise RequestTimeout from None
 
 
 class _Answer(Response):

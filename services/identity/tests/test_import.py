@@ -264,6 +264,23 @@ class TestBounds:
         _, end = read(await send(world, [ADA]))
         assert (end["status"], end["code"]) == ("stopped", "payload_too_large")
 
+    async def test_stops_when_nothing_comes(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """And lets the next one in."""
+        monkeypatch.setattr("services.identity.routes.imports._IDLE_SECONDS", 0.01)
+        boss = await _boss(world)
+        never = asyncio.Event()
+
+        async def stalled() -> AsyncIterator[bytes]:
+            yield json.dumps(ADA).encode() + b"\n"
+            await never.wait()
+
+        assertion = world.sign("POST", IMPORT, boss.principal("user", "admin"))
+        answer = await world.client.post(IMPORT, content=stalled(), headers=NDJSON | assertion)
+        assert read(answer)[1]["code"] == "request_timeout"
+        assert read(await send(world, []))[1]["status"] == "finished"
+
     async def test_hundreds_go_through_in_batches(self, world: World) -> None:
         """Each line is answered once."""
         many = [{"email": f"n{n}@example.com", "username": f"name{n}"} for n in range(250)]
