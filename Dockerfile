@@ -47,6 +47,8 @@ ENTRYPOINT ["python", "-m", "services.notify"]
 FROM runtime AS audit
 COPY services/__init__.py services/
 COPY services/audit/ services/audit/
+# A fresh volume takes the owner of the folder that it is mounted over.
+RUN install --directory --owner=10001 --group=10001 --mode=0700 /var/lib/gatehouse/archive
 ENTRYPOINT ["python", "-m", "services.audit"]
 
 FROM runtime AS gateway

@@ -134,7 +134,11 @@ def _notify(wiring: Wiring) -> dict[str, Any]:
 
 
 def _audit(wiring: Wiring) -> dict[str, Any]:
-    return wiring.service("audit")
+    return wiring.service("audit") | {
+        "archive_url": (wiring.data_dir.path / "archive").as_uri(),
+        "archive_signing_keys": wiring.data_dir.secret("archive_signing_key"),
+        "archive_key_encryption_keys": wiring.data_dir.secret("archive_key_encryption_key"),
+    }
 
 
 def _gateway(wiring: Wiring) -> dict[str, Any]:
@@ -144,5 +148,6 @@ def _gateway(wiring: Wiring) -> dict[str, Any]:
         "host": wiring.settings.host,
         "dev_inbox": True,
         "state_dir": wiring.data_dir.path / "gateway",
+        "csrf_keys": wiring.data_dir.secret("csrf_key"),
     }
     return wiring.process("gateway") | edges | urls | own

@@ -4,6 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from chassis.printable import printable
+
+_USER_AGENT_CHARACTERS = 512
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
@@ -21,7 +25,7 @@ class Caller:
     """Who calls and from where. `principal` is None for anonymous requests.
 
     `issuer` is the deployable that sent the request, `proven_sid` the session a CSRF token was
-    proven for (browser mode).
+    proven for (browser mode). `user_agent` is cut to 512 characters and made printable.
     """
 
     issuer: str
@@ -31,6 +35,11 @@ class Caller:
     request_id: str
     traceparent: str | None = None
     proven_sid: UUID | None = None
+
+    def __post_init__(self) -> None:
+        if self.user_agent is not None:
+            harmless = printable(self.user_agent, length=_USER_AGENT_CHARACTERS)
+            object.__setattr__(self, "user_agent", harmless or None)
 
     @property
     def actor(self) -> str | None:

@@ -62,13 +62,13 @@ def seal(keys: Sequence[bytes], plaintext: bytes, *, context: str) -> str:
     """
     nonce = os.urandom(_NONCE_BYTES)
     box = AESGCM(keys[0]).encrypt(nonce, plaintext, context.encode())
-    return f"{_key_id(keys[0])}.{b64encode(nonce + box)}"
+    return f"{key_id(keys[0])}.{b64encode(nonce + box)}"
 
 
 def unseal(keys: Sequence[bytes], box: str, *, context: str) -> bytes:
     """Open a box under whichever key made it. Raises SealBrokenError."""
-    key_id, _, encoded = box.partition(".")
-    key = next((key for key in keys if _key_id(key) == key_id), None)
+    made_by, _, encoded = box.partition(".")
+    key = next((key for key in keys if key_id(key) == made_by), None)
     if key is None:
         raise SealBrokenError("unknown key")
     try:
@@ -78,5 +78,6 @@ def unseal(keys: Sequence[bytes], box: str, *, context: str) -> bytes:
         raise SealBrokenError("changed or made for another purpose") from None
 
 
-def _key_id(key: bytes) -> str:
+def key_id(key: bytes) -> str:
+    """Return what a box sealed under *key* begins with; it tells nothing of the key."""
     return hashlib.sha256(b"gatehouse key id" + key).hexdigest()[:_KEY_ID_CHARACTERS]

@@ -49,6 +49,10 @@ class LostTransactionError(RuntimeError):
     """A statement failed and the block went on as if nothing had happened."""
 
 
+MOMENT = sa.DateTime(timezone=True)
+"""The type of every column that holds a point in time."""
+
+
 def metadata() -> sa.MetaData:
     """Return an empty MetaData with the project's constraint names."""
     return sa.MetaData(naming_convention=NAMING_CONVENTION)
@@ -58,11 +62,11 @@ class Transaction:
     """One open transaction: executes statements, and remembers what to do once it is committed.
 
     It cannot commit: only the `async with database.transaction()` that opened it does. *driver* is
-    asyncpg's connection inside this transaction, for hot statements.
+    the connection's own.
     """
 
     def __init__(self, connection: AsyncConnection, driver: asyncpg.Connection) -> None:
-        self.driver = driver
+        self._driver = driver
         self._connection = connection
         self._after_commit: list[Callable[[], None]] = []
         self.failed = False
@@ -83,13 +87,17 @@ class Transaction:
         with self._watched():
             return await self._connection.scalar(statement, parameters)
 
+    async def driver(self) -> asyncpg.Connection:
+        """Return the asyncpg connection inside this transaction, for hot statements."""
+        return self._driver
+
     async def fetch_row(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
         """Run one hot statement on the driver's connection and return its first row, or None.
 
         Raises DatabaseUnavailable.
         """
         with self._watched():
-            return await self.driver.fetchrow(sql, *arguments)
+            return await self._driver.fetchrow(sql, *arguments)
 
     async def fetch_rows(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """Run one hot statement on the driver's connection and return all its rows.
@@ -97,7 +105,7 @@ class Transaction:
         Raises DatabaseUnavailable.
         """
         with self._watched():
-            rows: list[asyncpg.Record] = await self.driver.fetch(sql, *arguments)
+            rows: list[asyncpg.Record] = await self._driver.fetch(sql, *arguments)
         return rows
 
     def after_commit(self, action: Callable[[], None]) -> None:
@@ -182,7 +190,7 @@ async def _begin(connection: AsyncConnection) -> Transaction:
 async def _commit(tx: Transaction) -> None:
     """Commit. Raises LostTransactionError when PostgreSQL rolled back instead."""
     with _away_by_name():
-        answer = await tx.driver.execute("COMMIT")
+        answer = await (await tx.driver()).execute("COMMIT")
     tx.over = True
     if answer != "COMMIT":
         raise LostTransactionError
@@ -209,7 +217,7 @@ async def _give_back(connection: AsyncConnection, tx: Transaction | None, *, sur
 async def _rolled_back(tx: Transaction) -> bool:
     """Roll back what was not committed; say whether the connection is good for others."""
     try:
-        await tx.driver.execute("ROLLBACK")
+        await (await tx.driver()).execute("ROLLBACK")
     except _MAYBE_AWAY:
         return False
     return True

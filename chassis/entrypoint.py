@@ -2,7 +2,8 @@
 
 import argparse
 import asyncio
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +16,9 @@ from chassis.settings import ProcessSettings, Settings, load
 
 S = TypeVar("S", bound=ProcessSettings)
 
+Command = Callable[[Sequence[str]], int]
+"""Takes the rest of the command line and returns the exit code."""
+
 
 class MigrationSettings(Settings):
     """What `migrate` is told: the owner's URL, and the app role as the service's own URL has it."""
@@ -24,14 +28,22 @@ class MigrationSettings(Settings):
 
 
 def main(
-    name: str, settings_type: type[S], build: Callable[[S], Deployable], room: Path | None = None
+    name: str,
+    settings_type: type[S],
+    build: Callable[[S], Deployable],
+    room: Path | None = None,
+    *,
+    commands: Mapping[str, Command] | None = None,
 ) -> None:
     """Serve the deployable *name* (its module), or bring its database up to date.
 
-    *room* is the folder of a service that has migrations. Exits 78 with every complaint when the
-    settings are not complete.
+    *room* is the folder of a service that has migrations; *commands* are what else it can do.
+    Exits 78 with every complaint when the settings are not complete.
     """
-    arguments = _parser(name, has_database=room is not None).parse_args()
+    own = commands or {}
+    if len(sys.argv) > 1 and sys.argv[1] in own:
+        raise SystemExit(own[sys.argv[1]](sys.argv[2:]))
+    arguments = _parser(name, has_database=room is not None, own=tuple(own)).parse_args()
     if room is not None and arguments.command == "migrate":
         migrations = load(MigrationSettings)
         configure(level="info", style="json")
@@ -56,12 +68,12 @@ async def _migrate(settings: MigrationSettings, script_location: Path) -> None:
     )
 
 
-def _parser(name: str, *, has_database: bool) -> argparse.ArgumentParser:
+def _parser(name: str, *, has_database: bool, own: tuple[str, ...]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python -m {name}",
         description=f"{name} of Gatehouse. Its settings come from the environment (.env.example).",
         epilog=f"Example: LOG_FORMAT=console python -m {name}",
     )
     commands = ("serve", "migrate") if has_database else ("serve",)
-    parser.add_argument("command", nargs="?", choices=commands, default="serve")
+    parser.add_argument("command", nargs="?", choices=(*commands, *own), default="serve")
     return parser

@@ -7,6 +7,8 @@ from uuid import UUID, uuid5
 
 import sqlalchemy as sa
 
+from chassis.database import MOMENT
+from chassis.printable import printable
 from contracts.envelope import CloudEvent
 
 _UNREADABLE = UUID("6f0c2c1e-6f5e-5d6b-9d0a-0d6f3a1c7b52")
@@ -33,11 +35,11 @@ def inbox_tables(metadata: sa.MetaData) -> InboxTables:
         sa.Column("message_id", sa.Uuid, primary_key=True),
         sa.Column("type", sa.Text, nullable=False),
         sa.Column("source", sa.Text, nullable=False),
-        sa.Column("received_at", _moment(), nullable=False, server_default=sa.func.now()),
+        sa.Column("received_at", MOMENT, nullable=False, server_default=sa.func.now()),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False, server_default=sa.text("0")),
-        sa.Column("next_attempt_at", _moment()),
-        sa.Column("done_at", _moment()),
+        sa.Column("next_attempt_at", MOMENT),
+        sa.Column("done_at", MOMENT),
         sa.Column("last_error", sa.Text),
         sa.Column("body", sa.LargeBinary),
         sa.CheckConstraint("state IN ('done', 'retry', 'dead')", name="state"),
@@ -62,7 +64,7 @@ class Letter:
     @classmethod
     def of(cls, event: CloudEvent, body: bytes) -> Self:
         """Return the letter of a readable event."""
-        type_, source = printable(event.type), printable(event.source)
+        type_, source = column_text(event.type), column_text(event.source)
         return cls(message_id=event.id, type=type_, source=source, body=body)
 
     @classmethod
@@ -73,13 +75,9 @@ class Letter:
         return cls(message_id=message_id, type="unreadable", source="unknown", body=kept)
 
 
-def printable(text: str) -> str:
-    """Return *text* short and fit for a text column: no NUL, no lone surrogate."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text[:_TEXT_LENGTH])
-
-
-def _moment() -> sa.DateTime:
-    return sa.DateTime(timezone=True)
+def column_text(text: str) -> str:
+    """Return *text* as the inbox's text columns keep what strangers wrote."""
+    return printable(text, length=_TEXT_LENGTH)
 
 
 def _index(name: str, columns: tuple[sa.Column[Any], ...], where: sa.ColumnElement[bool]) -> None:

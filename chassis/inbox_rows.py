@@ -1,4 +1,4 @@
-"""The statements on inbox rows: claim, postpone, retry, bury, redrive, prune, count."""
+"""The statements on inbox rows: claim, postpone, retry, bury, redrive, forget, prune, count."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -9,8 +9,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis.database import Transaction
-from chassis.inbox import InboxTables, Letter, printable
+from chassis.inbox import InboxTables, Letter, column_text
+from chassis.logs import get_logger
 from contracts.envelope import CloudEvent
+
+log = get_logger("chassis.inbox")
 
 
 class Inbox:
@@ -115,8 +118,8 @@ class Inbox:
         return {
             "queue": self.queue,
             "message_id": event.id,
-            "type": printable(event.type),
-            "source": printable(event.source),
+            "type": column_text(event.type),
+            "source": column_text(event.source),
             "state": "done",
             "done_at": sa.func.now(),
         }
@@ -156,4 +159,18 @@ async def redrive(tx: Transaction, tables: InboxTables, queue: str) -> int:
         .where(c.queue == queue, c.state == "dead")
         .values(state="retry", attempts=0, next_attempt_at=sa.func.now())
     )
+    return result.rowcount
+
+
+async def forget_person(tx: Transaction, tables: InboxTables, person: UUID) -> int:
+    """Delete the dead letters of every queue that speak of *person*; return how many.
+
+    A service calls this where it erases a person: a dead letter keeps its event's whole body.
+    """
+    c = tables.inbox.c
+    # position() finds bytes in bytes without reading them as text, which letters need not be.
+    speaks = sa.func.position(sa.literal(str(person).encode()).op("IN")(c.body)) > 0
+    result = await tx.execute(sa.delete(tables.inbox).where(c.state == "dead", speaks))
+    if result.rowcount:
+        log.warning("dead_letters.erased", count=result.rowcount)
     return result.rowcount

@@ -31,7 +31,6 @@ SECURITY_HEADERS: Mapping[str, str] = {
 """Added to every answer that does not set them itself."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
-_USER_AGENT_CHARACTERS = 512
 _CLIENT_ERROR = 400
 _POLLED = ("/internal/v1/revocations", "/internal/v1/ip-blocks", "/.well-known/")
 log = get_logger("chassis.access")
@@ -171,7 +170,7 @@ class AssertionMiddleware:
             issuer=assertion.issuer,
             principal=assertion.principal,
             client_address=assertion.client_address,
-            user_agent=_printable(headers.get("user-agent")),
+            user_agent=headers.get("user-agent"),
             request_id=assertion.request_id,
             traceparent=str(state.trace),
             proven_sid=assertion.proven_sid,
@@ -207,11 +206,3 @@ def _complete(headers: MutableHeaders, state: RequestState) -> None:
     content_type = headers.get("content-type", "")
     if content_type.endswith("json"):
         headers["content-type"] = f"{content_type}; charset=utf-8"
-
-
-def _printable(text: str | None) -> str | None:
-    """Cut *text* and replace what could break a log line or a terminal."""
-    if text is None:
-        return None
-    cut = text[:_USER_AGENT_CHARACTERS]
-    return "".join(character if character.isprintable() else "\ufffd" for character in cut)

@@ -135,6 +135,8 @@ async def _upgrade(owner_url: str, config: Config, advisory_lock: int, target: s
             # one per migration, and the connection's end releases the lock.
             await connection.commit()
             await connection.run_sync(_run_alembic, config, target)
+            await connection.run_sync(_show_version, config.attributes["app_role"])
+            await connection.commit()
     finally:
         await engine.dispose()
 
@@ -143,6 +145,12 @@ def _run_alembic(connection: sa.Connection, config: Config, target: str) -> None
     config.attributes["connection"] = connection
     logging.getLogger("alembic").setLevel(logging.WARNING)
     command.upgrade(config, target)
+
+
+def _show_version(connection: sa.Connection, role: str) -> None:
+    """Let the app role see where the database stands: its readiness depends on it."""
+    quoted = connection.dialect.identifier_preparer.quote_identifier(role)
+    connection.execute(sa.text(f"GRANT SELECT ON alembic_version TO {quoted}"))
 
 
 def _compare(connection: sa.Connection, metadata: sa.MetaData) -> list[Any]:

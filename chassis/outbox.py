@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis.caller import Caller
 from chassis.clock import Clock
-from chassis.database import Transaction
+from chassis.database import MOMENT, Transaction
 from chassis.ids import uuid7
 from contracts.envelope import (
     COMMANDS_EXCHANGE,
@@ -20,8 +20,6 @@ from contracts.envelope import (
     CommandData,
     EventData,
 )
-
-_USER_AGENT_LENGTH = 512
 
 # On the driver's connection: this is part of almost every transaction there is.
 _INSERT = """
@@ -48,15 +46,15 @@ def outbox_tables(metadata: sa.MetaData) -> OutboxTables:
         sa.Column("exchange", sa.Text, nullable=False),
         sa.Column("routing_key", sa.Text, nullable=False),
         sa.Column("body", JSONB, nullable=False),
-        sa.Column("created_at", _moment(), nullable=False, server_default=sa.func.now()),
+        sa.Column("created_at", MOMENT, nullable=False, server_default=sa.func.now()),
         sa.Column("producerseq", sa.BigInteger, unique=True),
         sa.Column("leased_by", sa.Uuid),
-        sa.Column("leased_until", _moment()),
-        sa.Column("published_at", _moment()),
+        sa.Column("leased_until", MOMENT),
+        sa.Column("published_at", MOMENT),
         sa.Column("attempts", sa.Integer, nullable=False, server_default=sa.text("0")),
         sa.Column("urgent", sa.Boolean, nullable=False, server_default=sa.false()),
-        sa.Column("push_leased_until", _moment()),
-        sa.Column("pushed_at", _moment()),
+        sa.Column("push_leased_until", MOMENT),
+        sa.Column("pushed_at", MOMENT),
         sa.Column("push_attempts", sa.Integer, nullable=False, server_default=sa.text("0")),
         sa.Column("last_error", sa.Text),
     )
@@ -158,20 +156,9 @@ def _origin(caller: Caller | None, actor: str | None) -> dict[str, Any]:
     return {
         "actor": actor or caller.actor,
         "ip": caller.client_address,
-        "useragent": _printable(caller.user_agent),
+        "useragent": caller.user_agent,
         "traceparent": caller.traceparent,
     }
-
-
-def _printable(text: str | None) -> str | None:
-    """Return *text* short and without control characters; None for nothing."""
-    if not text:
-        return None
-    return "".join(c if c.isprintable() else "\ufffd" for c in text[:_USER_AGENT_LENGTH])
-
-
-def _moment() -> sa.DateTime:
-    return sa.DateTime(timezone=True)
 
 
 def _index(name: str, column: sa.Column[Any], where: sa.ColumnElement[bool]) -> None:

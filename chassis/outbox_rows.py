@@ -92,7 +92,7 @@ class OutboxRows:
         Nobody waits for the disk: what a crash forgets is published again, with the same number.
         """
         async with self._database.transaction() as tx:
-            await tx.driver.execute("SET LOCAL synchronous_commit = off")
+            await (await tx.driver()).execute("SET LOCAL synchronous_commit = off")
             await tx.fetch_rows(_MARK, list(ids))
 
     async def release(self, owner: UUID, ids: Sequence[int], *, failed: bool) -> None:

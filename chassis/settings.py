@@ -134,26 +134,33 @@ def find_complaints(
 
     *needs* names optional settings that this way of running cannot do without.
     """
+    return _read(settings, overrides, needs=needs)[1]
+
+
+def load(settings: type[S], *, needs: Sequence[str] = (), **overrides: Any) -> S:
+    """Read *settings*; when anything is wrong print every complaint and exit 78."""
+    read, lines = _read(settings, overrides, needs=needs)
+    if read is None or lines:
+        raise refused(lines)
+    return read
+
+
+def _read(
+    settings: type[S], overrides: Mapping[str, Any], *, needs: Sequence[str]
+) -> tuple[S | None, list[str]]:
+    """Return the settings, unless they are incomplete, and everything that is wrong."""
     lines = unreadable_files(settings, environ=os.environ)
     given = {name.upper() for name, value in os.environ.items() if value}
     for name in needs:
         if not {name.upper(), f"{name.upper()}_FILE"} & given:
             lines.append(f"{name.upper()}: is not set")
     try:
-        settings(**overrides)
+        return settings(**overrides), lines
     except ValidationError as error:
-        lines += complaints(error)
+        return None, lines + complaints(error)
     except SettingsError as error:
         # An unreadable file is named above; pydantic names the field of anything else.
-        lines = lines or [str(error)]
-    return lines
-
-
-def load(settings: type[S], *, needs: Sequence[str] = (), **overrides: Any) -> S:
-    """Read *settings*; when anything is wrong print every complaint and exit 78."""
-    if lines := find_complaints(settings, overrides, needs=needs):
-        raise refused(lines)
-    return settings(**overrides)
+        return None, lines or [str(error)]
 
 
 def refused(lines: list[str]) -> SystemExit:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from chassis.bus import Binding
 from chassis.database import DatabaseUnavailable, Transaction
-from chassis.inbox import printable
+from chassis.inbox import column_text
 from contracts.envelope import COMMANDS_EXCHANGE, EVENTS_EXCHANGE, CloudEvent, EventData
 
 Handler = Callable[[Transaction, CloudEvent], Awaitable[None]]
@@ -65,7 +65,7 @@ def data_of(event: CloudEvent, model: type[M]) -> M:
 def describe(error: BaseException) -> str:
     """Say what went wrong and where, without values: messages of exceptions may hold secrets."""
     if isinstance(error, Unprocessable):
-        return printable(str(error))
+        return column_text(str(error))
     cause = error.__cause__ or error if isinstance(error, HandlerFailed) else error
     name = type(cause).__name__
     if isinstance(cause, DBAPIError):

@@ -8,13 +8,35 @@ from contracts.envelope import EventData
 
 
 class SuspiciousActivityDetected(EventData):
-    """A pattern of attack, told once per incident."""
+    """A pattern of attack, told once per incident.
+
+    `user_id` is the account concerned, `address` the address or IPv6 /64 that is the cause, each
+    None when there is not exactly one. The counts are those of the moment of its detection.
+    """
 
     type: ClassVar[str] = "audit.suspicious_activity.detected.v1"
     alert_id: UUID
     rule: str
     user_id: UUID | None
     address: str | None
+    severity: str = "high"
+    attempts: int = 0
+    accounts: int = 0
+    addresses: int = 0
+
+
+class AlertAcknowledged(EventData):
+    """An administrator looks at the alert."""
+
+    type: ClassVar[str] = "audit.alert.acknowledged.v1"
+    alert_id: UUID
+
+
+class AlertClosed(EventData):
+    """An administrator has dealt with the alert."""
+
+    type: ClassVar[str] = "audit.alert.closed.v1"
+    alert_id: UUID
 
 
 class IpBlocked(EventData):
@@ -57,6 +79,8 @@ class ArchiveCompleted(EventData):
 
 EVENTS: tuple[type[EventData], ...] = (
     SuspiciousActivityDetected,
+    AlertAcknowledged,
+    AlertClosed,
     IpBlocked,
     IpUnblocked,
     CheckpointSigned,

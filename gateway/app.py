@@ -24,17 +24,21 @@ from gateway.block_feed import BINDINGS as BLOCKS
 from gateway.block_feed import BlockFeed
 from gateway.block_file import BlockFile
 from gateway.blocklist import BlockList
+from gateway.browser.wiring import browsers
 from gateway.cors import CrossOrigin
+from gateway.denials import Denials
 from gateway.denylist import DenyList
 from gateway.edge import Edge, Parts
 from gateway.keys import KeyStore
 from gateway.limits.failover import FailoverLimiter
 from gateway.limits.memory import MemoryLimiter
 from gateway.limits.redis import RedisLimiter
+from gateway.open_requests import OpenRequests
 from gateway.pages.hosted import MAILED, REFERENCE, HostedPages
 from gateway.protocol import GatewayProtocol
 from gateway.proxy.forwarding import Proxy
 from gateway.proxy.headers import OutgoingHeaders
+from gateway.readiness import add_checks
 from gateway.revocations import BINDINGS as REVOCATIONS
 from gateway.revocations import RevocationFeed
 from gateway.routing.loading import BUILT_IN, RoutesInvalid, Surroundings, load_table
@@ -45,13 +49,14 @@ from gateway.tokens import VerifiedTokens
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Knowledge:
-    """What the gateway knows of tokens and addresses, and where it knows it from."""
+    """What the gateway knows of tokens and addresses, where from, and what it tells others."""
 
     client: InternalClient
     keys: KeyStore
     revocations: RevocationFeed
     authentication: Authentication
     blocks: BlockFeed
+    denials: Denials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +82,8 @@ def build(
     counting = _counting(settings, clock, metrics)
     proxy = Proxy(signers=signers, headers=_outgoing(settings), metrics=metrics)
     edge = _edge(settings, knowledge, counting, proxy, metrics)
-    _add_checks(health, knowledge, with_events=bool(bus or settings.rabbitmq_url))
+    with_events = bool(bus or settings.rabbitmq_url)
+    add_checks(health, knowledge.keys, knowledge.revocations, with_events=with_events)
 
     def lifespan() -> AbstractAsyncContextManager[None]:
         background = Background(registry=metrics.registry)
@@ -118,15 +124,16 @@ async def _alive(
         if failover:
             background.start("redis", lambda: failover.watch(background))
         if bus:
-            await _subscribe(stack, bus, knowledge.revocations, knowledge.blocks)
+            await _connect(stack, bus, knowledge)
+            background.start("denials", lambda: knowledge.denials.watch(background))
         yield
 
 
-async def _subscribe(
-    stack: AsyncExitStack, bus: EventBus, revocations: RevocationFeed, blocks: BlockFeed
-) -> None:
+async def _connect(stack: AsyncExitStack, bus: EventBus, knowledge: _Knowledge) -> None:
+    """Hear what others tell, and tell others what was refused."""
     if isinstance(bus, RabbitMQBus):  # made here; an in-process bus is its maker's to close
         stack.push_async_callback(bus.close)
+    revocations, blocks = knowledge.revocations, knowledge.blocks
     told = await bus.subscribe_ephemeral(
         REVOCATIONS,
         revocations.on_event,
@@ -136,6 +143,8 @@ async def _subscribe(
     stack.push_async_callback(told.stop)
     told = await bus.subscribe_ephemeral(BLOCKS, blocks.on_event, on_bound=blocks.on_bound)
     stack.push_async_callback(told.stop)
+    knowledge.denials.tell(bus)
+    stack.push_async_callback(knowledge.denials.close)
 
 
 def _edge(
@@ -152,8 +161,11 @@ def _edge(
             hosts=settings.hosts,
             addresses=ClientAddresses(settings.trusted_proxies),
             blocks=knowledge.blocks,
+            open_requests=OpenRequests(settings.max_open_requests_per_address, metrics),
+            denials=knowledge.denials,
             origins=CrossOrigin(settings.cors_allowed_origins),
             authentication=knowledge.authentication,
+            browsers=browsers(settings, knowledge.authentication),
             limiter=counting.failover or counting.memory,
             proxy=proxy,
             pages=pages,
@@ -190,6 +202,7 @@ def _knowledge(
         ),
         authentication=Authentication(verifier, keys, denylist, tokens),
         blocks=BlockFeed(audit, clock, metrics, blocks=BlockList(clock), file=file),
+        denials=Denials(clock, metrics),
     )
 
 
@@ -227,21 +240,3 @@ def _signers(settings: GatewaySettings, clock: Clock) -> Mapping[str, AssertionS
 def _outgoing(settings: GatewaySettings) -> OutgoingHeaders:
     public = URL(settings.public_base_url)
     return OutgoingHeaders(scheme=public.scheme, host=public.host_port_subcomponent or "")
-
-
-def _add_checks(health: Health, knowledge: _Knowledge, *, with_events: bool) -> None:
-    async def keys() -> None:
-        knowledge.keys.current()
-
-    async def revocations() -> None:
-        if not knowledge.revocations.complete:
-            raise RuntimeError("the deny list was not read yet")
-
-    async def events() -> None:
-        if not knowledge.revocations.bound.is_set():
-            raise RuntimeError("the queue of events was not bound yet")
-
-    health.add_check("keys", keys)
-    health.add_check("revocations", revocations)
-    if with_events:
-        health.add_check("events", events)

@@ -1,9 +1,11 @@
-"""Who calls: the Bearer token of a request, verified, alive, and fit for the route (RFC 6750)."""
+"""Who calls: the access token of a request, verified, alive, and fit for the route (RFC 6750)."""
 
 import re
 from collections.abc import Sequence
+from uuid import UUID
 
 from chassis.jwt import AccessToken, AccessTokenVerifier, InvalidToken, TokenExpired, UnknownKey
+from gateway.browser.mode import Credentials
 from gateway.denylist import DenyList
 from gateway.errors import RoleMissing, TokenRequired
 from gateway.keys import KeyStore
@@ -30,7 +32,7 @@ class Authentication:
         self._denylist = denylist
         self._tokens = tokens
 
-    async def token(self, route: Route, authorization: Sequence[str]) -> AccessToken | None:
+    async def token(self, route: Route, credentials: Credentials) -> AccessToken | None:
         """Return the token that says who calls *route*, or None for nobody.
 
         Raises TokenRequired, InvalidToken, TokenExpired, TokenRevoked, TokenStale, RoleMissing,
@@ -38,9 +40,9 @@ class Authentication:
         """
         if route.access == "public":
             return None
-        text = bearer_token(authorization)
         if route.access == "optional":
-            return await self._any_of_ours(text) if text else None
+            return await self._any_of_ours(credentials)
+        text = bearer_token(credentials.authorization)
         if text is None:
             raise TokenRequired
         token = await self._verified(text)
@@ -48,17 +50,36 @@ class Authentication:
         if refusal:
             raise refusal
         if route.roles and not route.roles & token.roles:
-            raise RoleMissing
+            raise RoleMissing(token.sub)
         return token
 
-    async def _any_of_ours(self, text: str) -> AccessToken | None:
-        """Return the token, also when its session has ended; None when it has expired.
+    async def session_of(self, cookie: str) -> UUID | None:
+        """Return whose session an access cookie is of, also when it has expired or ended.
 
-        Logging out twice is no error, and what has expired proves nothing any more.
+        Raises KeysUnavailable.
         """
         try:
-            return await self._verified(text)
+            text = bearer_token([f"Bearer {cookie}"])
+            return (await self._verified(text)).sid if text else None
         except TokenExpired:
+            return self._verifier.read(cookie, self._keys.current()).sid
+        except InvalidToken:
+            return None
+
+    async def _any_of_ours(self, credentials: Credentials) -> AccessToken | None:
+        """Return the token, also when its session has ended; None when it has expired.
+
+        Logging out twice is no error, and what has expired proves nothing any more. Nor does a
+        cookie that is none of ours: nobody wrote it by hand, nobody can correct it.
+        """
+        try:
+            text = bearer_token(credentials.authorization)
+            return await self._verified(text) if text else None
+        except TokenExpired:
+            return None
+        except InvalidToken:
+            if not credentials.in_browser:
+                raise
             return None
 
     async def _verified(self, text: str) -> AccessToken:

@@ -1,6 +1,7 @@
 """Cross-origin calls by exact origins (the Fetch standard's CORS protocol); none by default.
 
-Credentials are never allowed across origins: an allowed origin may call with a Bearer token.
+An allowed origin may call with a Bearer token, or in browser mode with the platform's cookies,
+which are sent only where both are of one site: they are SameSite.
 """
 
 from collections.abc import Collection, Mapping
@@ -11,7 +12,7 @@ from starlette.types import Scope
 from gateway.framing import values_of
 from gateway.routing.table import Route
 
-_ALLOWED_HEADERS = "Authorization, Content-Type, Gatehouse-Device"
+_ALLOWED_HEADERS = "Authorization, Content-Type, Gatehouse-Device, Gatehouse-Mode, X-CSRF-Token"
 _EXPOSED_HEADERS = "RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
 _MAX_AGE_SECONDS = 600
 
@@ -32,6 +33,7 @@ class CrossOrigin:
         return {
             "Vary": "Origin",
             "Access-Control-Allow-Origin": origin,
+            "Access-Control-Allow-Credentials": "true",
             "Access-Control-Expose-Headers": _EXPOSED_HEADERS,
         }
 

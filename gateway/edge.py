@@ -1,6 +1,8 @@
 """The way of a request through the gateway, in the order in which it is judged.
 
-Client address → blocks → framing → host → path → route → token → limits → upstream or page.
+Client address → open requests → blocks → framing → host → path → route → mode and CSRF → token →
+limits → upstream, page or answer of our own. What is refused on the way is told to others later
+(`gateway.denials`).
 """
 
 from collections.abc import Mapping
@@ -9,9 +11,9 @@ from dataclasses import dataclass
 from prometheus_client import Counter
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from chassis.caller import Principal
 from chassis.errors import Problem
 from chassis.jwt import AccessToken
 from chassis.metrics import Metrics
@@ -20,11 +22,16 @@ from chassis.networks import Address
 from gateway.address import ClientAddresses, limit_key
 from gateway.authentication import Authentication
 from gateway.block_feed import BlockFeed
+from gateway.browser.answers import SessionAnswers
+from gateway.browser.mode import Credentials
+from gateway.browser.wiring import Browsers
 from gateway.cors import CrossOrigin
+from gateway.denials import Denials
 from gateway.errors import MisdirectedRequest, RateLimited
 from gateway.framing import Framing, framing_of, values_of
 from gateway.limits.headers import rate_limit_headers
 from gateway.limits.limiter import Limiter
+from gateway.open_requests import OpenRequests
 from gateway.pages.hosted import HostedPages
 from gateway.paths import segments_of, target_of
 from gateway.proxy.forwarding import Proxy
@@ -45,8 +52,11 @@ class Parts:
     hosts: frozenset[str]
     addresses: ClientAddresses
     blocks: BlockFeed
+    open_requests: OpenRequests
+    denials: Denials
     origins: CrossOrigin
     authentication: Authentication
+    browsers: Browsers
     limiter: Limiter
     proxy: Proxy
     pages: HostedPages
@@ -69,18 +79,21 @@ class Edge:
         """Serve one request; problems are answered here, with the headers known so far."""
         if scope["type"] != "http":
             return
-        reply = _Reply(send)
+        reply, address = _Reply(send, self._parts.browsers.answers), self._address(scope)
         try:
-            await self._serve(scope, receive, reply)
+            with self._parts.open_requests.holding(address):
+                await self._serve(scope, address, receive, reply)
         except Problem as problem:
+            self._parts.denials.note(problem, scope.get("route"), address)
             if reply.started:
                 raise
             state_of(scope).headers = SECURITY_HEADERS
             await answer(problem, scope, receive, reply)
 
-    async def _serve(self, scope: Scope, receive: Receive, reply: "_Reply") -> None:
+    async def _serve(
+        self, scope: Scope, address: Address, receive: Receive, reply: "_Reply"
+    ) -> None:
         parts = self._parts
-        address = self._address(scope)
         parts.blocks.check(address)
         framing = framing_of(scope)
         reply.add(parts.origins.headers(scope))
@@ -91,17 +104,32 @@ class Edge:
             await preflight(scope, receive, reply)
             return
         route = scope["route"] = parts.table.find(segments, scope["method"])
-        authorization = values_of(scope["headers"], b"authorization")
-        token = await parts.authentication.token(route, authorization)
+        credentials, token = await self._admit(scope, route, reply)
         await self._limit(route, address, token, reply)
-        if route.page is not None:
-            page = parts.pages.answer(route.page, Request(scope))
-            await page(scope, receive, reply)
+        if route.upstream is None:
+            own = await self._own_answer(route, Request(scope))
+            await own(scope, receive, reply)
             return
-        request = _inbound(scope, framing, token.principal if token else None, address)
+        reply.expect(route, credentials)
+        request = _inbound(scope, framing, credentials, token, address)
         if not request.upstream.service:
             request.state.headers = _PRODUCT_HEADERS
         await parts.proxy.forward(request, receive, reply)
+
+    async def _admit(
+        self, scope: Scope, route: Route, reply: "_Reply"
+    ) -> tuple[Credentials, AccessToken | None]:
+        modes = self._parts.browsers.modes
+        reply.add(modes.headers(scope, route))
+        credentials = modes.admit(scope, route)
+        token = await self._parts.authentication.token(route, credentials)
+        modes.check_session(credentials, token)
+        return credentials, token
+
+    async def _own_answer(self, route: Route, request: Request) -> Response:
+        if route.page is not None:
+            return self._parts.pages.answer(route.page, request)
+        return await self._parts.browsers.csrf.answer(request)
 
     def _check_host(self, framing: Framing) -> None:
         if self._parts.hosts and framing.host.lower() not in self._parts.hosts:
@@ -133,30 +161,43 @@ class Edge:
 class _Reply:
     """The way back: adds headers to the answer unless the upstream wrote them itself."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, answers: SessionAnswers) -> None:
         self._send = send
+        self._answers = answers
+        self._route: Route | None = None
+        self._credentials = Credentials()
         self._headers: dict[str, str] = {}
+        self._varies: dict[str, None] = {}
         self.started = False
 
     def add(self, headers: Mapping[str, str]) -> None:
         """Let the answer carry *headers*."""
         self._headers.update(headers)
+        self._varies.update(dict.fromkeys(self._headers.pop("Vary", "").split(", ")))
+
+    def expect(self, route: Route, credentials: Credentials) -> None:
+        """Say what was asked, so that a session in the answer becomes cookies."""
+        self._route, self._credentials = route, credentials
 
     async def __call__(self, message: Message) -> None:
         """Send one message."""
         if message["type"] == "http.response.start":
-            self.started = True
             headers = MutableHeaders(scope=message)
+            self._answers.finish(message["status"], headers, self._route, self._credentials)
+            self.started = True
             for name, value in self._headers.items():
-                if name == "Vary":
-                    headers.add_vary_header(value)
-                else:
-                    headers.setdefault(name, value)
+                headers.setdefault(name, value)
+            if varies := ", ".join(filter(None, self._varies)):
+                headers.add_vary_header(varies)
         await self._send(message)
 
 
 def _inbound(
-    scope: Scope, framing: Framing, principal: Principal | None, address: Address
+    scope: Scope,
+    framing: Framing,
+    credentials: Credentials,
+    token: AccessToken | None,
+    address: Address,
 ) -> Inbound:
     route: Route = scope["route"]
     if route.upstream is None:
@@ -168,7 +209,10 @@ def _inbound(
         framing=framing,
         route=route,
         upstream=route.upstream,
-        principal=principal,
+        principal=token.principal if token else None,
         address=address,
         state=state_of(scope),
+        in_browser=credentials.in_browser,
+        told=credentials.told_to(route, token),
+        proven_sid=credentials.proven_sid,
     )

@@ -1,6 +1,7 @@
 """What the gateway refuses, by name."""
 
 from http import HTTPStatus
+from uuid import UUID
 
 from chassis.errors import (
     BadGateway,
@@ -86,12 +87,69 @@ class TokenStale(_DeadToken):
 
 
 class RoleMissing(Forbidden):
-    """The token is good, but none of the route's roles is in it (RFC 6750 §3.1)."""
+    """The token is good, but none of the route's roles is in it (RFC 6750 §3.1).
+
+    *actor* is whose token it is; no answer tells.
+    """
 
     title = "Your role does not allow this."
 
-    def __init__(self) -> None:
+    def __init__(self, actor: UUID) -> None:
         super().__init__(headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'})
+        self.actor = actor
+
+
+class UnknownMode(BadRequest):
+    """Login asks for a mode that there is not."""
+
+    code = "unknown_mode"
+    title = "Gatehouse-Mode can only be: browser."
+
+
+class MixedModes(BadRequest):
+    """Login asks for browser mode with an Authorization header, which means API mode."""
+
+    code = "mixed_modes"
+    title = "A request is either in browser mode or has an Authorization header."
+
+
+class AmbiguousCookies(BadRequest):
+    """A cookie of the platform came twice; only one of the two can be ours."""
+
+    code = "ambiguous_cookies"
+    title = "A cookie of this platform is given twice."
+
+
+class CsrfRefused(Forbidden):
+    """In browser mode, and not proven to be the wish of a page of ours (D14)."""
+
+
+class CrossOriginRefused(CsrfRefused):
+    """A page of another origin asks, or nobody says which page does."""
+
+    code = "cross_origin_refused"
+    title = "Requests of other origins are refused here."
+
+
+class CsrfTokenMissing(CsrfRefused):
+    """The CSRF cookie or its copy in X-CSRF-Token is not there."""
+
+    code = "csrf_token_missing"
+    title = "The CSRF token is needed: the cookie, and its value in X-CSRF-Token."
+
+
+class CsrfTokenInvalid(CsrfRefused):
+    """Cookie and header differ, or the token was not made here."""
+
+    code = "csrf_token_invalid"
+    title = "The CSRF token is not valid."
+
+
+class CsrfTokenForeign(CsrfRefused):
+    """The CSRF token is authentic, but not of this session."""
+
+    code = "csrf_token_of_another_session"
+    title = "The CSRF token belongs to another session."
 
 
 class KeysUnavailable(Unavailable):
@@ -103,6 +161,13 @@ class KeysUnavailable(Unavailable):
 
 class RateLimited(TooManyRequests):
     """A limit is used up."""
+
+
+class TooManyOpenRequests(TooManyRequests):
+    """The address has as many requests open as one may have."""
+
+    code = "too_many_open_requests"
+    title = "Too many requests of this address are open: let some end first."
 
 
 class UpstreamUnavailable(Unavailable):

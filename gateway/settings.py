@@ -39,6 +39,7 @@ class GatewaySettings(ProcessSettings):
     assertion_secrets_to_token: KeyList
     assertion_secrets_to_notify: KeyList
     assertion_secrets_to_audit: KeyList
+    csrf_keys: KeyList
 
     redis_url: SecretStr | None = None
     gateway_replicas: int = Field(default=1, ge=1, le=10_000)
@@ -49,6 +50,7 @@ class GatewaySettings(ProcessSettings):
     cors_allowed_origins: Words = ()
     routes_file: Path | None = None
     state_dir: Path | None = None
+    max_open_requests_per_address: int = Field(default=100, ge=1, le=100_000)
     dev_inbox: bool = False
     docs_enabled: bool | None = None
 
@@ -83,8 +85,7 @@ class GatewaySettings(ProcessSettings):
 
     @model_validator(mode="after")
     def _https_in_production(self) -> Self:
-        url = URL(self.public_base_url)
-        exposed = url.scheme == "http" and url.host not in _LOOPBACK
+        exposed = URL(self.public_base_url).scheme == "http" and not self.on_plain_loopback
         if exposed and self.environment == "production":
             raise ValueError("PUBLIC_BASE_URL: must be https when ENVIRONMENT=production")
         return self
@@ -102,6 +103,12 @@ class GatewaySettings(ProcessSettings):
             return frozenset()
         own = (public.host_port_subcomponent or "", f"{public.host_subcomponent}:{public.port}")
         return frozenset(host.lower() for host in (*own, *self.allowed_hosts))
+
+    @property
+    def on_plain_loopback(self) -> bool:
+        """Return whether it is served to this machine alone, without TLS."""
+        public = URL(self.public_base_url)
+        return public.scheme == "http" and public.host in _LOOPBACK
 
     @property
     def serves_docs(self) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -14,7 +15,7 @@ from chassis.clock import SystemClock
 from chassis.consumer import Consumer
 from chassis.database import Database, DatabaseUnavailable, Transaction
 from chassis.inbox import Letter
-from chassis.inbox_rows import Inbox
+from chassis.inbox_rows import Inbox, forget_person
 from chassis.subscriptions import Subscription, Unprocessable, data_of
 from chassis.tests.event_world import INBOX, NumberDrawn, Recorder, World, drawn
 from contracts.envelope import CloudEvent
@@ -216,3 +217,15 @@ class TestHousekeeping:
         async with world.database.transaction() as tx:
             assert await inbox.drop_dead(tx, keep=2, limit=10) == 1
         assert sorted(row.body for row in await world.rows(INBOX.inbox)) == [b"2", b"3"]
+
+    async def test_forgets_the_dead_letters_about_a_person(self, world: World) -> None:
+        """Those of every queue that name the person go, readable or not; all others stay."""
+        person = uuid4()
+        async with world.database.transaction() as tx:
+            await Inbox("one", INBOX).bury(tx, Letter.unreadable(b"\xff%d" % person.int), "other")
+            for queue in ("one", "two"):
+                body = b"\xff" + queue.encode() + str(person).encode()
+                await Inbox(queue, INBOX).bury(tx, Letter.unreadable(body), "broken")
+        async with world.database.transaction() as tx:
+            assert await forget_person(tx, INBOX, person) == 2
+        assert [row.last_error for row in await world.rows(INBOX.inbox)] == ["other"]

@@ -358,6 +358,17 @@ class TestTimes:
         assert accepted.jti == "jti-1"
         assert (caught.value.status, caught.value.code) == (401, "token_expired")
 
+    def test_what_has_expired_can_still_be_read(self) -> None:
+        """As what it was, by whoever does not take it for a proof; a forged one cannot."""
+        clock = FixedClock(NOW)
+        clock.advance(timedelta(days=30))
+
+        old = verifier(clock=clock).read(token(), KEYS)
+
+        assert (str(old.sid), old.exp) == (SID, NOW + timedelta(minutes=15))
+        with pytest.raises(InvalidToken):
+            verifier(clock=clock).read(token()[:-4] + "AAAA", KEYS)
+
     def test_a_forged_token_is_not_told_to_be_expired(self) -> None:
         """Only a token of ours learns that it has run out."""
         old = int(NOW.timestamp()) - 10_000

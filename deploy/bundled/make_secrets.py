@@ -78,7 +78,10 @@ def render(value: Value) -> Files:
         files[issuer][f"assertion_secrets_to_{audience}"] = secret
         files[audience][f"assertion_secrets_from_{issuer}"] = secret
     files["identity"]["identity_key"] = value("identity_key")
+    files["gateway"]["csrf_keys"] = value("csrf_keys")
     files["token"]["signing_key_encryption_keys"] = value("signing_key_encryption_keys")
+    for name in ("archive_signing_keys", "archive_key_encryption_keys"):
+        files["audit"][name] = value(name)
     for service in ("identity", "notify"):
         files[service]["mail_secrets_keys"] = value("mail_secrets_keys")
     return files | _servers(value)

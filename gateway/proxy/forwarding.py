@@ -160,6 +160,7 @@ class Proxy:
                 request_id=request.state.request_id,
                 principal=request.principal,
                 client_address=str(request.address),
+                proven_sid=request.proven_sid,
             )
         return headers
 

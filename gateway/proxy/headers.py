@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 from multidict import CIMultiDict
 
+from contracts.browser import DEVICE_HEADER
+from gateway.browser.mode import CSRF_HEADER
 from gateway.proxy.inbound import Inbound
 
 Headers = list[tuple[bytes, bytes]]
@@ -81,6 +83,7 @@ class OutgoingHeaders:
             headers["x-auth-subject"] = str(request.principal.user_id)
             headers["x-auth-session"] = str(request.principal.session_id)
             headers["x-auth-roles"] = ",".join(sorted(request.principal.roles))
+        headers.update(request.told)
         return headers
 
 
@@ -109,11 +112,21 @@ def _for_upstream(name: str, value: bytes, request: Inbound) -> bytes | None:
         return None
     if name == "authorization":
         return value if request.route.forward_token else None
-    if name.startswith("gatehouse") and not request.upstream.service:
-        return None  # a device token opens an account that is locked for others
+    if name.startswith("gatehouse"):
+        return value if _is_device_of_ours(name, request) else None
+    if name == CSRF_HEADER and request.in_browser:
+        return None  # it was meant for this gateway; elsewhere it is a product's own
     if name == "cookie":
         return None if request.upstream.service else _foreign_cookies(value)
     return value
+
+
+def _is_device_of_ours(name: str, request: Inbound) -> bool:
+    """Say whether it is the device token for our service: it opens what is locked for others.
+
+    All other such headers are the gateway's to write; in browser mode also this one.
+    """
+    return name == DEVICE_HEADER and request.upstream.service and not request.in_browser
 
 
 def _foreign_cookies(value: bytes) -> bytes | None:

@@ -1,6 +1,8 @@
 """One judged request, as the proxy gets it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
 
 from chassis.caller import Principal
 from chassis.middleware import RequestState
@@ -13,7 +15,8 @@ from gateway.routing.table import Route, Upstream
 class Inbound:
     """A request that may pass: what it is, whose it is, where it goes.
 
-    `target` is the authorised path with its query, byte for byte; `headers` are raw.
+    `target` is the authorised path with its query, byte for byte; `headers` are raw. `told` is
+    what the upstream learns of the cookies, `proven_sid` the session of the CSRF token.
     """
 
     method: str
@@ -25,3 +28,6 @@ class Inbound:
     principal: Principal | None
     address: Address
     state: RequestState
+    in_browser: bool = False
+    told: Mapping[str, str] = field(default_factory=dict, repr=False)
+    proven_sid: UUID | None = None

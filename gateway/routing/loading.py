@@ -80,6 +80,8 @@ class _Builder:
         if spec.page and spec.page not in self._pages:
             self.complaints.append(f"{spec.path}: no page is called {spec.page}")
         service = upstream is None or upstream.service
+        if spec.session and not service:
+            self.complaints.append(f"{spec.path}: session is for routes of our own services")
         roles = frozenset() if isinstance(spec.access, str) else frozenset(spec.access)
         body_limit = _SERVICE_BODY_BYTES if service else _PRODUCT_BODY_BYTES
         return Route(
@@ -87,6 +89,7 @@ class _Builder:
             methods=spec.methods,
             upstream=upstream,
             page=spec.page,
+            answer=spec.answer,
             access=spec.access if isinstance(spec.access, str) else "user",
             roles=roles,
             limits=tuple(filter(None, (self._limit(spec, text) for text in spec.limits))),
@@ -94,6 +97,7 @@ class _Builder:
             read_timeout=spec.read_timeout
             or self._timeouts.get(spec.upstream or "", _PAGE_TIMEOUT),
             forward_token=spec.forward_token,
+            session=spec.session,
         )
 
     def _add_upstream(self, spec: UpstreamSpec, *, service: bool) -> None:

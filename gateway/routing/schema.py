@@ -10,6 +10,8 @@ from gateway.limits.rate import RateField
 
 Key = Literal["user", "address"]
 Flag = Literal["dev_inbox", "development", "docs"]
+Answer = Literal["csrf"]
+SessionStep = Literal["login", "refresh", "logout"]
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"]
 
 MAX_SECONDS = 3600
@@ -78,17 +80,19 @@ class RouteSpec(_Spec):
     methods: Annotated[tuple[Method, ...], Field(min_length=1)]
     upstream: Name | None = None
     page: Annotated[str, Field(pattern=r"^[a-z-]+\.[a-z]+$")] | None = None
+    answer: Answer | None = None
     access: Literal["public", "optional", "user"] | Annotated[tuple[Name, ...], Field(min_length=1)]
     limits: tuple[str, ...] = ()
     body_limit: Annotated[int, Field(ge=0)] | None = None
     read_timeout: Seconds | None = None
     forward_token: bool = False
+    session: SessionStep | None = None
     when: Flag | None = None
 
     @model_validator(mode="after")
     def _one_target(self) -> Self:
-        if (self.upstream is None) == (self.page is None):
-            raise ValueError("needs either upstream or page")
+        if sum(target is not None for target in (self.upstream, self.page, self.answer)) != 1:
+            raise ValueError("needs either upstream or page or answer")
         return self
 
 

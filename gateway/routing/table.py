@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from chassis.errors import MethodNotAllowed, NotFound
 from gateway.limits.limiter import Demand
 from gateway.limits.rate import Rate
-from gateway.routing.schema import Key
+from gateway.routing.schema import Answer, Key, SessionStep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,19 +39,21 @@ class Route:
     """Where a request goes and on which conditions.
 
     `roles` is empty when any user may call it; `body_limit` is in bytes, `read_timeout` in
-    seconds: the longest silence of the upstream.
+    seconds: the longest silence of the upstream. `session` is what it does with the caller's.
     """
 
     path: str
     methods: tuple[str, ...]
     upstream: Upstream | None
     page: str | None
+    answer: Answer | None
     access: str
     roles: frozenset[str]
     limits: tuple[Limit, ...]
     body_limit: int
     read_timeout: float
     forward_token: bool
+    session: SessionStep | None
 
 
 @dataclass(slots=True)

@@ -36,7 +36,7 @@ class TestCrossOrigin:
         assert not [name for name in answer.headers if name.lower().startswith("access-control")]
 
     async def test_lets_the_listed_origins_in(self, tmp_path: Path) -> None:
-        """Preflights are answered here; problems can be read too; credentials are not asked for."""
+        """Preflights are answered here; problems can be read too; cookies may come along."""
         origin = "https://app.example"
         async with start_world(tmp_path, cors_allowed_origins=origin) as world:
             headers = {"Origin": origin}
@@ -49,8 +49,11 @@ class TestCrossOrigin:
         assert preflight.headers["Access-Control-Allow-Origin"] == origin
         assert problem.status == 401
         assert problem.headers["Access-Control-Allow-Origin"] == origin
-        assert problem.headers["Vary"] == "Origin"
-        assert "Access-Control-Allow-Credentials" not in preflight.headers
+        assert problem.headers["Vary"] == "Origin, Cookie, Sec-Fetch-Site"
+        for answer in (preflight, problem):
+            assert answer.headers["Access-Control-Allow-Credentials"] == "true"
+        allowed = preflight.headers["Access-Control-Allow-Headers"]
+        assert {"Gatehouse-Mode", "X-CSRF-Token"} <= set(allowed.split(", "))
         assert world.token.seen == []
 
     @pytest.mark.parametrize(
@@ -61,4 +64,4 @@ class TestCrossOrigin:
         """Equality, nothing else."""
         async with start_world(tmp_path, cors_allowed_origins="https://app.example") as world:
             answer = await world.ask("GET", ME, headers={"Origin": origin})
-        assert "Access-Control-Allow-Origin" not in answer.headers
+        assert not [name for name in answer.headers if name.startswith("Access-Control-")]

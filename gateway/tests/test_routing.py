@@ -140,6 +140,9 @@ class TestFiles:
             (('access = "public"', 'acces = "public"'), "acces"),
             (('methods = ["POST"]', "methods = []"), "methods"),
             (('methods = ["POST"]', 'methods = ["TRACE"]'), "methods"),
+            (('access = "public"', 'access = "public"\nsession = "login"'), "our own services"),
+            (('access = "public"', 'access = "public"\nanswer = "csrf"'), "upstream or page or"),
+            (('upstream = "shop"\naccess = "public"', 'access = "public"'), "upstream or page or"),
             (("[[route]]", "[[route"), "line"),
         ],
     )

@@ -12,6 +12,7 @@ COMPLETE = {
         f"{name}_URL": f"http://{name.lower()}:8100"
         for name in ("IDENTITY", "TOKEN", "NOTIFY", "AUDIT")
     },
+    "CSRF_KEYS": KEY,
     **{f"ASSERTION_SECRETS_TO_{name}": KEY for name in ("IDENTITY", "TOKEN", "NOTIFY", "AUDIT")},
 }
 
@@ -60,6 +61,8 @@ class TestSettings:
             ("PUBLIC_BASE_URL", "https://auth.example.com/", "must be an origin"),
             ("PUBLIC_BASE_URL", "auth.example.com", "is not an http"),
             ("ASSERTION_SECRETS_TO_TOKEN", "c2hvcnQ", "at least 32 bytes"),
+            ("CSRF_KEYS", "c2hvcnQ", "at least 32 bytes"),
+            ("CSRF_KEYS", "", "is not set"),
         ],
     )
     def test_refuse_what_is_unsafe(

@@ -26,6 +26,7 @@ from gateway.tests.upstreams import (
     serving,
 )
 
+CSRF_KEY = b"c" * 32
 PLENTY = "1000000/minute"
 PRODUCT_ROUTES = """
 [[upstream]]
@@ -156,6 +157,8 @@ def make_settings(urls: dict[str, str], **changes: Any) -> GatewaySettings:
         "ops_port": 0,
         "public_base_url": ISSUER,
         "drain_timeout_seconds": 1,
+        "max_open_requests_per_address": 100_000,
+        "csrf_keys": (CSRF_KEY,),
     }
     for name in ("identity", "token", "notify", "audit"):
         values[f"{name}_url"] = urls[name]

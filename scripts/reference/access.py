@@ -10,6 +10,7 @@ from gateway.settings import GatewaySettings
 from scripts.reference.operation import Operation
 
 _SOMEWHERE = "http://127.0.0.1"
+_READING = ("GET",)
 _WHOM = {"user": "per user", "address": "per address"}
 
 
@@ -33,14 +34,27 @@ class Access:
     """What the route of an operation asks of a caller."""
 
     route: Route
+    method: str
 
     @property
     def security(self) -> list[dict[str, list[str]]]:
         """Return the security requirements (OpenAPI 3.1 §4.8.30)."""
-        by_token: dict[str, list[str]] = {"accessToken": []}
+        proof = () if self.method in _READING else ("csrfToken",)
+        by_token = _all_of("accessToken")
+        by_cookie, by_refresh = _all_of("accessCookie", *proof), _all_of("refreshCookie", *proof)
+        if self.route.session == "refresh":
+            return [{}, by_refresh]
         if self.route.access == "public":
             return []
-        return [{}, by_token] if self.route.access == "optional" else [by_token]
+        if self.route.session == "logout":
+            return [{}, by_token, by_cookie, by_refresh]
+        needed = [by_token, by_cookie]
+        return [{}, *needed] if self.route.access == "optional" else needed
+
+    @property
+    def needs_csrf_token(self) -> bool:
+        """Say whether browser mode has to prove here that a page of ours asks."""
+        return any("csrfToken" in way for way in self.security)
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -53,10 +67,14 @@ class Access:
         )
 
 
+def _all_of(*schemes: str) -> dict[str, list[str]]:
+    return {scheme: [] for scheme in schemes}
+
+
 def access_of(operation: Operation) -> Access:
     """Return the access of the route. Raises NotFound, MethodNotAllowed when there is none."""
     path = operation.path.replace("{id}", "0")
-    return Access(TABLE.find(tuple(path[1:].split("/")), operation.method))
+    return Access(TABLE.find(tuple(path[1:].split("/")), operation.method), operation.method)
 
 
 def _words(limit: Limit) -> str:

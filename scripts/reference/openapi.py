@@ -35,6 +35,7 @@ _TAGS = {
     "Administration": "The accounts of others. Moderators see and touch plain users alone.",
     "Audit": "The log of everything that concerns authentication.",
     "Address blocks": "Addresses and networks that the gateway refuses.",
+    "Alerts": "What looks like an attack, and what happened in numbers.",
     "Mail": "The ledger of mails.",
     "Pages": "For people: what mails link to, and this reference.",
     "Development": "On a developer's machine alone.",
@@ -46,11 +47,19 @@ Bodies are `application/json` of at most 64 KiB; unknown fields are refused. Eve
 problem (RFC 9457) with a stable `code`. Times are RFC 3339 in UTC. Lists are read page by page:
 `next_cursor` of one answer is `cursor` of the next question.
 
+Clients are in one of two modes. API mode: the access token in `Authorization`, the refresh token
+in bodies. Browser mode, chosen at login by `Gatehouse-Mode: browser`: all of them in cookies (named
+without `__Host-` on plain http at a loopback address), and where a cookie counts, every method but
+GET, HEAD and OPTIONS needs the value of the cookie `__Host-gatehouse-csrf` in `X-CSRF-Token`, sent
+by a page of the same origin, or of one in `CORS_ALLOWED_ORIGINS`. With an `Authorization` header
+cookies are ignored.
+
 Product upstreams of `ROUTES_FILE` are not described here.
 """
 
 _HEADER_PARAMETERS = {
-    "Gatehouse-Device": "The `device_token` of an earlier login.",
+    "Gatehouse-Device": "The `device_token` of an earlier login; in browser mode a cookie.",
+    "Gatehouse-Mode": "`browser`: tokens become cookies and are in no body.",
 }
 
 
@@ -96,7 +105,15 @@ def _components(schemas: Schemas, refusals: Refusals) -> dict[str, Any]:
                 "scheme": "bearer",
                 "bearerFormat": "JWT",
                 "description": "The `access_token` of login or refresh.",
-            }
+            },
+            "accessCookie": _cookie("access", "Set by login and refresh in browser mode."),
+            "refreshCookie": _cookie("refresh", "Set by login and refresh in browser mode."),
+            "csrfToken": {
+                "type": "apiKey",
+                "in": "header",
+                "name": "X-CSRF-Token",
+                "description": "The value of the cookie `__Host-gatehouse-csrf`.",
+            },
         },
         "headers": HEADERS,
         "parameters": {
@@ -106,6 +123,11 @@ def _components(schemas: Schemas, refusals: Refusals) -> dict[str, Any]:
         "responses": refusals.components,
         "schemas": schemas.components,
     }
+
+
+def _cookie(kind: str, text: str) -> dict[str, str]:
+    name = f"__Host-gatehouse-{kind}"
+    return {"type": "apiKey", "in": "cookie", "name": name, "description": text}
 
 
 class _Writer:
@@ -176,6 +198,8 @@ class _Writer:
             text = {"type": "object" if answer.media == ("application/json",) else "string"}
             return {"schema": text}
         schema = self._schemas.reference(answer.model)
+        if answer.or_model:
+            schema = {"anyOf": [schema, self._schemas.reference(answer.or_model)]}
         if answer.many:
             schema = {"type": "array", "items": schema}
         return {"schema": schema} | ({"example": answer.example} if answer.example else {})

@@ -17,11 +17,13 @@ EXPORT = ("application/x-ndjson", "text/csv")
 class Answer:
     """One successful answer; without a model it is empty, or text where *media* says so.
 
-    *many* makes it a JSON array of the model.
+    *many* makes it a JSON array of the model; *or_model* is the body in browser mode, where that
+    is another.
     """
 
     text: str
     model: type[BaseModel] | None = None
+    or_model: type[BaseModel] | None = None
     media: tuple[str, ...] = JSON
     many: bool = False
     example: Mapping[str, Any] | None = None
@@ -53,5 +55,6 @@ class Operation:
     def models(self) -> tuple[tuple[type[BaseModel], str], ...]:
         """Return the models it needs, each with pydantic's mode: what comes in, what goes out."""
         into = [(model, "validation") for model in (self.body, self.query) if model]
-        out = [(a.model, "serialization") for a in self.answers.values() if a.model]
+        answers = self.answers.values()
+        out = [(m, "serialization") for a in answers for m in (a.model, a.or_model) if m]
         return (*into, *out)

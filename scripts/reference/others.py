@@ -1,5 +1,6 @@
 """The operations of audit and notify, and the pages the gateway itself serves."""
 
+from scripts.reference.alerts import ALERTS
 from scripts.reference.operation import EXPORT, HTML, JSON, Answer, Operation
 from scripts.reference.shapes import AuditEntry, AuditPage, Index
 from services.audit import errors as audit_errors
@@ -8,6 +9,8 @@ from services.audit.schemas import log as audit
 from services.notify import errors as notify_errors
 from services.notify import schemas as notify
 
+_ARCHIVE = (audit_errors.ArchiveUnavailable, audit_errors.ArchiveDamaged)
+
 AUDIT = (
     Operation(
         method="GET",
@@ -15,8 +18,10 @@ AUDIT = (
         name="exportOwnEvents",
         tag="Accounts",
         summary="Export what the audit log holds of oneself",
+        text="Archives included.",
         query=audit.OwnExportQuery,
         answers={200: Answer(text="One event a line, in the form asked for.", media=EXPORT)},
+        problems=_ARCHIVE,
     ),
     Operation(
         method="GET",
@@ -24,10 +29,14 @@ AUDIT = (
         name="listAuditEntries",
         tag="Audit",
         summary="Read the audit log",
-        text="Reading it is itself recorded.",
+        text=(
+            "Reading it is itself recorded. With `from`, archives are read too: a page then looks"
+            " through 20 000 archived events at most, so it may be short, or empty, and still have"
+            " a `next_cursor`."
+        ),
         query=audit.ListQuery,
         answers={200: Answer(text="Some entries.", model=AuditPage)},
-        problems=(audit_errors.ReaderRoleRequired,),
+        problems=(audit_errors.ReaderRoleRequired, *_ARCHIVE),
     ),
     Operation(
         method="GET",
@@ -35,10 +44,10 @@ AUDIT = (
         name="exportAuditEntries",
         tag="Audit",
         summary="Export the audit log",
-        text="Streamed, without a limit of length.",
+        text="Streamed, without a limit of length. With `from`, archives are read too.",
         query=audit.ExportQuery,
         answers={200: Answer(text="One event a line, in the form asked for.", media=EXPORT)},
-        problems=(audit_errors.ReaderRoleRequired,),
+        problems=(audit_errors.ReaderRoleRequired, *_ARCHIVE),
     ),
     Operation(
         method="GET",
@@ -47,7 +56,7 @@ AUDIT = (
         tag="Audit",
         summary="Read one entry of the audit log",
         answers={200: Answer(text="The entry.", model=AuditEntry)},
-        problems=(audit_errors.ReaderRoleRequired, audit_errors.EntryNotFound),
+        problems=(audit_errors.ReaderRoleRequired, audit_errors.EntryNotFound, *_ARCHIVE),
     ),
     Operation(
         method="GET",
@@ -87,6 +96,7 @@ AUDIT = (
         answers={204: Answer(text="The block is lifted.")},
         problems=(audit_errors.AdminRoleRequired, audit_errors.IpBlockNotFound),
     ),
+    *ALERTS,
 )
 
 NOTIFY = (

@@ -24,6 +24,12 @@ _BODY = (
 )
 _VERIFIED = (InvalidToken, gateway.KeysUnavailable)
 _ALIVE = (gateway.TokenRequired, TokenExpired, gateway.TokenRevoked, gateway.TokenStale)
+_IN_BROWSER = (
+    gateway.CrossOriginRefused,
+    gateway.CsrfTokenMissing,
+    gateway.CsrfTokenInvalid,
+    gateway.CsrfTokenForeign,
+)
 _FORWARDED = (
     gateway.UpstreamUnavailable,
     DatabaseUnavailable,
@@ -38,6 +44,7 @@ _ANYWHERE = (
     chassis.MethodNotAllowed,
     gateway.MisdirectedRequest,
     gateway.HeadersTooLarge,
+    gateway.TooManyOpenRequests,
     chassis.ServerError,
 )
 
@@ -108,6 +115,10 @@ def _kinds(operation: Operation, access: Access) -> Iterable[type[Problem]]:
         yield from _VERIFIED
     if route.access == "user":
         yield from _ALIVE
+    if route.access != "public" or route.session or route.answer:
+        yield gateway.AmbiguousCookies
+    if access.needs_csrf_token:
+        yield from _IN_BROWSER
     if route.roles:
         yield gateway.RoleMissing
     if route.limits:

@@ -41,6 +41,12 @@ class Outcome(Shape):
     status: Literal["accepted", "verified", "password_reset", "password_changed", "logged out"]
 
 
+class CsrfToken(Shape):
+    """The token that unsafe methods need in browser mode, to be sent back as `X-CSRF-Token`."""
+
+    csrf_token: str
+
+
 class PasswordPolicy(Shape):
     """The rules for new passwords; lengths are in characters after NFC."""
 

@@ -2,19 +2,34 @@
 
 from chassis.internal import DependencyUnavailable
 from chassis.jwt import InvalidToken
+from gateway import errors as gateway_errors
 from scripts.reference.operation import Answer, Operation
-from scripts.reference.shapes import JsonWebKeySet, Outcome
+from scripts.reference.shapes import CsrfToken, JsonWebKeySet, Outcome
 from services.identity import errors as identity_errors
 from services.token import errors, schemas
 
 _LOGIN_TEXT = """`username` takes a username or an e-mail address. A new login ends the oldest
 sessions beyond `MAX_SESSIONS_PER_USER`. Keep `device_token` and send it with the next login: a
-known device passes a lock that strangers caused. `password_change_required` carries `reset_token`
-and `reset_expires_in` (seconds) for `POST /api/v1/auth/password-reset/verify`."""
+known device passes a lock that strangers caused. `password_change_required` carries
+`reset_token` and `reset_expires_in` (seconds) for `POST /api/v1/auth/password-reset/verify`.
+With `Gatehouse-Mode: browser` the answer is `expires_in` and `session_id` alone, and sets the
+cookies `__Host-gatehouse-access`, `-refresh`, `-csrf` and `-device`; it must come from a page of
+the same origin, or of one in `CORS_ALLOWED_ORIGINS`. `device_token` in the body is refused
+then."""
 
-_REFRESH_TEXT = """Every use gives a new refresh token and spends the old one. The same client may
-repeat a request whose answer was lost for `REFRESH_GRACE_SECONDS`; any other use of a spent token
-ends the session."""
+_REFRESH_TEXT = """Every use gives a new refresh token and spends the old one. The same client
+may repeat a request whose answer was lost for `REFRESH_GRACE_SECONDS`; any other use of a spent
+token ends the session. In browser mode there is no body: the cookies are read and set anew, or
+taken back with 401."""
+
+_LOGOUT_TEXT = """By access token, refresh token, or both. What has ended already is no error. In
+browser mode by the cookies, which are taken back with `Clear-Site-Data` for cache and storage;
+the body holds `all` at most."""
+
+_CSRF_TEXT = """For pages that cannot read the cookie `__Host-gatehouse-csrf`, or have lost it.
+The token is good for the session of the caller's cookies alone, until that ends; the cookie is
+set where it was not there. Who is not logged in gets one that proves nothing: login sets
+another."""
 
 _CACHED = ("Cache-Control",)
 
@@ -27,9 +42,18 @@ OPERATIONS = (
         summary="Log in",
         text=_LOGIN_TEXT,
         body=schemas.LoginRequest,
-        headers=("Gatehouse-Device",),
-        answers={200: Answer(text="A new session and its tokens.", model=schemas.LoginResponse)},
+        headers=("Gatehouse-Device", "Gatehouse-Mode"),
+        answers={
+            200: Answer(
+                text="A new session and its tokens.",
+                model=schemas.LoginResponse,
+                or_model=schemas.BrowserSessionResponse,
+            )
+        },
         problems=(
+            gateway_errors.UnknownMode,
+            gateway_errors.MixedModes,
+            gateway_errors.CrossOriginRefused,
             identity_errors.InvalidCredentials,
             identity_errors.AccountLocked,
             identity_errors.AccountDisabled,
@@ -50,8 +74,15 @@ OPERATIONS = (
         summary="Exchange a refresh token",
         text=_REFRESH_TEXT,
         body=schemas.RefreshRequest,
+        body_required=False,
         headers=("Gatehouse-Device",),
-        answers={200: Answer(text="The next pair of tokens.", model=schemas.TokenResponse)},
+        answers={
+            200: Answer(
+                text="The next pair of tokens.",
+                model=schemas.TokenResponse,
+                or_model=schemas.BrowserSessionResponse,
+            )
+        },
         problems=(errors.InvalidRefreshToken, DependencyUnavailable, errors.SigningKeyMissing),
     ),
     Operation(
@@ -60,11 +91,21 @@ OPERATIONS = (
         name="logOut",
         tag="Sessions",
         summary="End this session, or all of the user",
-        text="By access token, refresh token, or both. What has ended already is no error.",
+        text=_LOGOUT_TEXT,
         body=schemas.LogoutRequest,
         body_required=False,
         answers={200: Answer(text="Logged out.", model=Outcome, example={"status": "logged out"})},
         problems=(errors.LoginRequired, errors.InvalidRefreshToken, InvalidToken),
+    ),
+    Operation(
+        method="GET",
+        path="/api/v1/auth/csrf",
+        name="getCsrfToken",
+        tag="Sessions",
+        summary="Read the CSRF token of browser mode",
+        text=_CSRF_TEXT,
+        answers={200: Answer(text="The token.", model=CsrfToken)},
+        problems=(gateway_errors.CrossOriginRefused, gateway_errors.KeysUnavailable),
     ),
     Operation(
         method="GET",

@@ -1,6 +1,8 @@
 """What can go wrong in audit, by name."""
 
-from chassis.errors import Conflict, Forbidden, NotFound
+from chassis.errors import Conflict, Forbidden, NotFound, ServerError, Unavailable
+
+_LATER = 30
 
 
 class EntryNotFound(NotFound):
@@ -8,6 +10,23 @@ class EntryNotFound(NotFound):
 
     code = "audit_entry_not_found"
     title = "There is no such entry in the log."
+
+
+class ArchiveUnavailable(Unavailable):
+    """The store of the archives cannot be reached, refuses us, or none is configured."""
+
+    code = "archive_unavailable"
+    title = "The archived part of the log cannot be read right now."
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail, retry_after=_LATER)
+
+
+class ArchiveDamaged(ServerError):  # noqa: N818 - named as every problem is: by what happened
+    """What the store returned is not what was archived."""
+
+    code = "archive_damaged"
+    title = "A part of the archived log is not as it was written."
 
 
 class ReaderRoleRequired(Forbidden):
@@ -18,10 +37,24 @@ class ReaderRoleRequired(Forbidden):
 
 
 class AdminRoleRequired(Forbidden):
-    """Only administrators block addresses."""
+    """Only administrators deal with IP blocks, alerts and statistics."""
 
     code = "admin_role_required"
-    title = "Only administrators see and change IP blocks."
+    title = "Only administrators may do this."
+
+
+class AlertNotFound(NotFound):
+    """No alert has this id."""
+
+    code = "alert_not_found"
+    title = "There is no such alert."
+
+
+class AlertIsClosed(Conflict):
+    """Who closed the alert dealt with it."""
+
+    code = "alert_closed"
+    title = "This alert is closed."
 
 
 class IpBlockNotFound(NotFound):

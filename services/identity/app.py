@@ -16,6 +16,7 @@ from chassis.outbox import Outbox
 from chassis.pusher import UrgentPusher
 from chassis.rabbitmq import open_bus
 from chassis.relay import Relay
+from chassis.schema_version import schema_check
 from chassis.settings import refused
 from contracts.envelope import CloudEvent
 from contracts.internal import SUBJECT_CHANGES_PATH
@@ -70,6 +71,7 @@ def build(
     )
     health = Health()
     health.add_check("database", parts.database.ping)
+    health.add_check("schema", schema_check(parts.database, __file__))
     return Deployable(
         name="identity",
         settings=settings,

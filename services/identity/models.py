@@ -6,6 +6,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from chassis.database import MOMENT
 from chassis.database import metadata as new_metadata
 from chassis.outbox import outbox_tables
 
@@ -14,7 +15,7 @@ outbox = outbox_tables(metadata)
 
 
 def _moment(name: str, *, nullable: bool = True) -> sa.Column[datetime]:
-    return sa.Column(name, sa.DateTime(timezone=True), nullable=nullable)
+    return sa.Column(name, MOMENT, nullable=nullable)
 
 
 def _flag(name: str) -> sa.Column[bool]:

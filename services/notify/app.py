@@ -22,6 +22,7 @@ from chassis.metrics import Metrics
 from chassis.outbox import Outbox
 from chassis.rabbitmq import open_bus
 from chassis.relay import Relay
+from chassis.schema_version import schema_check
 from services.notify.consumers import Reactions, subscriptions
 from services.notify.models import inbox, outbox
 from services.notify.rendering import Renderer
@@ -53,6 +54,7 @@ def build(
     parts = _Parts(settings, clock or SystemClock(), bus or open_bus(settings, name="notify"))
     health = Health()
     health.add_check("database", parts.database.ping)
+    health.add_check("schema", schema_check(parts.database, __file__))
     return Deployable(
         name="notify",
         settings=settings,

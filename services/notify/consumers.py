@@ -29,6 +29,7 @@ from contracts.identity import (
     UserUpdated,
 )
 from contracts.token import RefreshTokenReused
+from services.notify.domain.alerts import TOLD_ALREADY, pattern_of
 from services.notify.domain.messages import Cause, Template
 from services.notify.service.intake import Intake, SecretOrder
 
@@ -110,9 +111,15 @@ class Reactions:
         await self._intake.order_notice(tx, _cause(event), Template.SESSION_REUSED, user_id)
 
     async def suspicious_activity(self, tx: Transaction, event: CloudEvent) -> None:
-        """Tell the account concerned, or the security box."""
+        """Tell the account concerned, or the security box.
+
+        Of a reused refresh token token's own event tells the owner already, without a detour.
+        """
         data = data_of(event, SuspiciousActivityDetected)
-        facts = {"rule": data.rule, "address": data.address, "alert_id": str(data.alert_id)}
+        if data.rule == TOLD_ALREADY:
+            return
+        facts = data.model_dump(mode="json", exclude={"user_id"})
+        facts["pattern"] = pattern_of(data.rule)
         if data.user_id is None:
             await self._intake.order_alert(tx, _cause(event), facts)
             return

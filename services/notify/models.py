@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
+from chassis.database import MOMENT
 from chassis.database import metadata as new_metadata
 from chassis.inbox import inbox_tables
 from chassis.outbox import outbox_tables
@@ -10,10 +11,6 @@ from chassis.outbox import outbox_tables
 metadata = new_metadata()
 outbox = outbox_tables(metadata)
 inbox = inbox_tables(metadata)
-
-
-def _moment() -> sa.DateTime:
-    return sa.DateTime(timezone=True)
 
 
 messages = sa.Table(
@@ -28,15 +25,15 @@ messages = sa.Table(
     sa.Column("recipient_name", sa.Text),
     sa.Column("facts", JSONB, nullable=False),
     sa.Column("sealed_token", sa.Text),
-    sa.Column("expires_at", _moment()),
+    sa.Column("expires_at", MOMENT),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reason", sa.Text),
     sa.Column("attempts", sa.Integer, nullable=False, server_default=sa.text("0")),
-    sa.Column("next_attempt_at", _moment()),
+    sa.Column("next_attempt_at", MOMENT),
     sa.Column("leased_by", sa.Uuid),
-    sa.Column("leased_until", _moment()),
-    sa.Column("created_at", _moment(), nullable=False, server_default=sa.func.now()),
-    sa.Column("settled_at", _moment()),
+    sa.Column("leased_until", MOMENT),
+    sa.Column("created_at", MOMENT, nullable=False, server_default=sa.func.now()),
+    sa.Column("settled_at", MOMENT),
     sa.Column("traceparent", sa.Text),
     sa.Column("actor", sa.Text),
     sa.UniqueConstraint("source_id", "template"),
@@ -65,8 +62,8 @@ recipients = sa.Table(
     sa.Column("email", sa.Text),
     sa.Column("username", sa.Text),
     sa.Column("version", sa.BigInteger, nullable=False, server_default=sa.text("0")),
-    sa.Column("welcomed_at", _moment()),
-    sa.Column("erased_at", _moment()),
+    sa.Column("welcomed_at", MOMENT),
+    sa.Column("erased_at", MOMENT),
     sa.CheckConstraint(
         "erased_at IS NULL OR (email IS NULL AND username IS NULL)", name="erased_is_empty"
     ),
@@ -81,6 +78,6 @@ inbox_messages = sa.Table(
     sa.Column("subject", sa.Text, nullable=False),
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("html", sa.Text, nullable=False),
-    sa.Column("received_at", _moment(), nullable=False, server_default=sa.func.now()),
+    sa.Column("received_at", MOMENT, nullable=False, server_default=sa.func.now()),
 )
 sa.Index("ix_inbox_messages_recipient", sa.func.lower(inbox_messages.c.recipient))

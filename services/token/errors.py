@@ -13,6 +13,7 @@ from chassis.errors import (
     Unauthenticated,
     Unavailable,
 )
+from contracts.browser import SESSION_HEADER, SESSION_OVER
 
 
 class InvalidCredentials(Unauthenticated):
@@ -23,10 +24,23 @@ class InvalidCredentials(Unauthenticated):
 
 
 class InvalidRefreshToken(Unauthenticated):
-    """One answer for every refresh token that is not accepted, whatever the reason."""
+    """One answer for every refresh token that is not accepted, whatever the reason.
+
+    It tells the gateway to take back the cookies of the session, where it came in one.
+    """
 
     code = "invalid_refresh_token"
     title = "The refresh token is not valid."
+
+    def __init__(self) -> None:
+        super().__init__(headers={SESSION_HEADER: SESSION_OVER})
+
+
+class CsrfTokenForeign(Forbidden):
+    """The CSRF token is authentic, but not of the session the refresh token is of (D14)."""
+
+    code = "csrf_token_of_another_session"
+    title = "The CSRF token belongs to another session."
 
 
 class LoginRequired(Unauthenticated):

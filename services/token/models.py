@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from chassis.database import MOMENT
 from chassis.database import metadata as new_metadata
 from chassis.inbox import inbox_tables
 from chassis.outbox import outbox_tables
@@ -10,10 +11,6 @@ from chassis.outbox import outbox_tables
 metadata = new_metadata()
 outbox = outbox_tables(metadata)
 inbox = inbox_tables(metadata)
-
-
-def _moment() -> sa.DateTime:
-    return sa.DateTime(timezone=True)
 
 
 # Roles and status have a version each: an event tells one of them, and events may come in any
@@ -27,7 +24,7 @@ subjects = sa.Table(
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("status_version", sa.BigInteger, nullable=False),
     sa.Column("sessions_valid_from", sa.BigInteger, nullable=False),
-    sa.Column("checked_at", _moment()),
+    sa.Column("checked_at", MOMENT),
     sa.CheckConstraint(
         "status IN ('active', 'unverified', 'locked', 'disabled', 'deleted')", name="status"
     ),
@@ -41,15 +38,15 @@ sessions = sa.Table(
     sa.Column("subject_version", sa.BigInteger, nullable=False),
     sa.Column("amr", ARRAY(sa.Text), nullable=False),
     sa.Column("scope", sa.Text, nullable=False, server_default=""),
-    sa.Column("authenticated_at", _moment(), nullable=False),
-    sa.Column("created_at", _moment(), nullable=False),
-    sa.Column("last_used_at", _moment(), nullable=False),
-    sa.Column("expires_at", _moment(), nullable=False),
-    sa.Column("absolute_expires_at", _moment(), nullable=False),
+    sa.Column("authenticated_at", MOMENT, nullable=False),
+    sa.Column("created_at", MOMENT, nullable=False),
+    sa.Column("last_used_at", MOMENT, nullable=False),
+    sa.Column("expires_at", MOMENT, nullable=False),
+    sa.Column("absolute_expires_at", MOMENT, nullable=False),
     sa.Column("device", sa.Text),
     sa.Column("client_address", sa.Text),
     sa.Column("user_agent", sa.Text),
-    sa.Column("ended_at", _moment()),
+    sa.Column("ended_at", MOMENT),
     sa.Column("ended_reason", sa.Text),
     sa.CheckConstraint("(ended_at IS NULL) = (ended_reason IS NULL)", name="ended_for_a_reason"),
 )
@@ -68,9 +65,9 @@ refresh_tokens = sa.Table(
         "session_id", sa.Uuid, sa.ForeignKey(sessions.c.id, ondelete="CASCADE"), nullable=False
     ),
     sa.Column("generation", sa.Integer, nullable=False),
-    sa.Column("created_at", _moment(), nullable=False),
-    sa.Column("expires_at", _moment(), nullable=False),
-    sa.Column("spent_at", _moment()),
+    sa.Column("created_at", MOMENT, nullable=False),
+    sa.Column("expires_at", MOMENT, nullable=False),
+    sa.Column("spent_at", MOMENT),
     sa.Column("spent_by", sa.LargeBinary),
     sa.Column("sealed_successor", sa.Text),
     sa.UniqueConstraint("session_id", "generation"),
@@ -85,8 +82,8 @@ revocations = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("value", sa.Text, nullable=False),
     sa.Column("below_version", sa.BigInteger),
-    sa.Column("revoked_until", _moment(), nullable=False),
-    sa.Column("created_at", _moment(), nullable=False, server_default=sa.func.now()),
+    sa.Column("revoked_until", MOMENT, nullable=False),
+    sa.Column("created_at", MOMENT, nullable=False, server_default=sa.func.now()),
     sa.CheckConstraint("kind IN ('jti', 'sid', 'sub')", name="kind"),
     sa.CheckConstraint("(kind = 'sub') = (below_version IS NOT NULL)", name="sub_has_version"),
 )
@@ -101,9 +98,9 @@ signing_keys = sa.Table(
     sa.Column("public_jwk", JSONB, nullable=False),
     sa.Column("sealed_private_key", sa.Text),
     sa.Column("state", sa.Text, nullable=False),
-    sa.Column("published_at", _moment(), nullable=False),
-    sa.Column("activated_at", _moment()),
-    sa.Column("retired_at", _moment()),
+    sa.Column("published_at", MOMENT, nullable=False),
+    sa.Column("activated_at", MOMENT),
+    sa.Column("retired_at", MOMENT),
     sa.CheckConstraint("state IN ('published', 'active', 'retired')", name="state"),
     sa.CheckConstraint(
         "(state = 'retired') = (sealed_private_key IS NULL)", name="retired_has_no_private_key"

@@ -14,11 +14,16 @@ from services.token.service.login import LoggedIn
 _DEVICE_TOKEN_LENGTH = 1024
 
 
-class LoginRequest(RequestModel):
+class BrowserLoginRequest(RequestModel):
     """Credentials; `username` takes a username or an e-mail address."""
 
     username: Annotated[str, Field(min_length=1, max_length=320)]
     password: Annotated[str, Field(min_length=1, max_length=1024, repr=False)]
+
+
+class LoginRequest(BrowserLoginRequest):
+    """Credentials, and what makes the device known; in browser mode a cookie holds that."""
+
     device_token: Annotated[str | None, Field(max_length=_DEVICE_TOKEN_LENGTH, repr=False)] = None
 
 
@@ -28,11 +33,20 @@ class RefreshRequest(RequestModel):
     refresh_token: Annotated[str, Field(repr=False)]
 
 
-class LogoutRequest(RequestModel):
+class BrowserRefreshRequest(RequestModel):
+    """Nothing: in browser mode the refresh token is in its cookie and nowhere else."""
+
+
+class BrowserLogoutRequest(RequestModel):
+    """Which session ends: the one of the cookies, or `all` of the user."""
+
+    every_session: Annotated[bool, Field(alias="all")] = False
+
+
+class LogoutRequest(BrowserLogoutRequest):
     """Which session ends: that of `refresh_token` or of the access token, or `all` of the user."""
 
     refresh_token: Annotated[str | None, Field(repr=False)] = None
-    every_session: Annotated[bool, Field(alias="all")] = False
 
 
 class RevocationsQuery(QueryModel):
@@ -73,6 +87,18 @@ class LoginResponse(TokenResponse):
         """Render what a login gave."""
         tokens = TokenResponse.of(login.issued)
         return cls(**tokens.model_dump(), device_token=login.device_token)
+
+
+class BrowserSessionResponse(ResponseModel):
+    """A session whose tokens went into cookies; `expires_in` is in seconds."""
+
+    expires_in: int
+    session_id: UUID
+
+    @classmethod
+    def of(cls, issued: Issued) -> Self:
+        """Render what a login or a refresh gave."""
+        return cls(expires_in=issued.expires_in, session_id=issued.session_id)
 
 
 class SessionBody(ResponseModel):

@@ -142,6 +142,21 @@ class TestStart:
         assert ALL["databases"]["depends_on"]["postgres"] == {"condition": "service_healthy"}
 
 
+class TestArchive:
+    """What leaves audit's database."""
+
+    def test_it_is_kept_in_a_volume_that_audit_may_write(self) -> None:
+        """The image has the folder it is mounted over, owned by the container's user."""
+        (volume,) = (v for v in ALL["audit"]["volumes"] if not v.startswith("secrets-"))
+        name, _, folder = volume.partition(":")
+        owner, _, group = ALL["audit"]["user"].partition(":")
+
+        assert name in compose()["volumes"]
+        assert ALL["audit"]["environment"]["ARCHIVE_URL"] == f"file://{folder}"
+        made = f"install --directory --owner={owner} --group={group} --mode=0700 {folder}"
+        assert made in (ROOT / "Dockerfile").read_text()
+
+
 class TestSecrets:
     """Files, made once, each seen by its holder alone."""
 

@@ -7,7 +7,10 @@ import pytest
 from tests.deploy.files import DEPLOYABLES, MOUNT, compose, environment, of_kind, pod, secrets_maker
 
 PLACES = ("compose", "overlays/dev", "overlays/production")
-EXTERNAL = {"smtp_username": "mailer", "smtp_password": "given-by-the-relay"}
+EXTERNAL = {
+    "notify": {"smtp_username": "mailer", "smtp_password": "given-by-the-relay"},
+    "audit": {"archive_s3_access_key_id": "an-id", "archive_s3_secret_access_key": "a-secret"},
+}
 """Secrets of a production without bundled parts."""
 
 
@@ -24,7 +27,7 @@ def _files(name: str) -> dict[str, str]:
     made: dict[str, str] = secrets_maker().render(
         lambda _: "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I"
     )[name]
-    return made | (EXTERNAL if name == "notify" else {})
+    return made | EXTERNAL.get(name, {})
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -1,10 +1,13 @@
 """The same journeys against both shapes of the platform."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 
+import httpx
 import pytest
 
+from tests.platforms.access import RELAXED, tokens_of_callers
 from tests.platforms.five import FiveProcesses
 from tests.platforms.person import Person
 from tests.platforms.platform import Platform
@@ -30,6 +33,28 @@ def platform(
     running.start()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def relaxed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """Start a platform in one process whose limits nobody reaches."""
+    running = SingleProcess(tmp_path_factory.mktemp("relaxed"), RELAXED)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def tokens(relaxed: Platform) -> dict[str, str | None]:
+    """Give an access token of each caller of the access table."""
+    return asyncio.run(tokens_of_callers(relaxed))
+
+
+@pytest.fixture(scope="session")
+def client(relaxed: Platform) -> Iterator[httpx.Client]:
+    """Give a client of the relaxed platform."""
+    with httpx.Client(base_url=relaxed.base_url, timeout=30) as opened:
+        yield opened
 
 
 @pytest.fixture

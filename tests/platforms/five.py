@@ -1,6 +1,7 @@
 """Shape two: five processes with PostgreSQL, RabbitMQ, Redis and SMTP between them."""
 
 import asyncio
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ EDGES = (
     ("token", "identity"),
     ("identity", "token"),
 )
+_KEY = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])")
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,14 @@ class FiveProcesses(Platform):
     def mailbox(self) -> Mailbox:
         """Return the SMTP sink."""
         return self.sink
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Return what stands in the environment of its processes: keys, and roles' passwords."""
+        environments = [process.environment for process in self.processes.values()]
+        return frozenset(
+            found for one in environments for value in one.values() for found in _KEY.findall(value)
+        )
 
     def ops_url(self, name: str) -> str:
         """Return the ops port of one process."""
@@ -138,7 +148,8 @@ class FiveProcesses(Platform):
 
     def _gateway_environment(self) -> dict[str, str]:
         urls = {f"{name.upper()}_URL": self._url(name) for name in SERVICES}
-        return {**self._common("gateway"), **urls, "REDIS_URL": self._parts.redis_url}
+        own = {"REDIS_URL": self._parts.redis_url, "CSRF_KEYS": _key()}
+        return {**self._common("gateway"), **urls, **own}
 
     def _common(self, name: str) -> dict[str, str]:
         edges: dict[str, str] = {}
@@ -180,7 +191,11 @@ class FiveProcesses(Platform):
                 "MAIL_FROM": "Gatehouse <no-reply@example.com>",
                 "MAIL_SECRETS_KEYS": self._mail_key,
             },
-            "audit": {},
+            "audit": {
+                "ARCHIVE_URL": (self.folder / "archive").as_uri(),
+                "ARCHIVE_SIGNING_KEYS": _key(),
+                "ARCHIVE_KEY_ENCRYPTION_KEYS": _key(),
+            },
         }
         return own[name]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.platforms.browser import Browser
 from tests.platforms.mailbox import Mailbox
 from tests.platforms.person import Person
 from tests.platforms.process import PlatformProcess
@@ -39,9 +40,19 @@ class Platform(ABC):
         """Return the gateway's address."""
 
     @property
+    def origin(self) -> str:
+        """Return the origin of PUBLIC_BASE_URL: that of its own pages."""
+        return self.base_url
+
+    @property
     @abstractmethod
     def mailbox(self) -> Mailbox:
         """Return where its mails arrive."""
+
+    @property
+    @abstractmethod
+    def keys(self) -> frozenset[str]:
+        """Return every key and password its processes were given or have made, but people's."""
 
     @abstractmethod
     def start(self) -> None:
@@ -54,6 +65,10 @@ class Platform(ABC):
     def person(self, name: str | None = None) -> Person:
         """Return somebody new at the gateway."""
         return Person(self.base_url, self.mailbox, name=name)
+
+    def browser(self, person: Person) -> Browser:
+        """Return a new browser for *person*."""
+        return Browser(self.base_url, self.origin, person)
 
     @asynccontextmanager
     async def admin(self) -> AsyncIterator[Person]:

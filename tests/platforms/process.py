@@ -21,7 +21,7 @@ class PlatformProcess:
         self.module = module
         self.log = log
         self._root = root
-        self._environment = {
+        self.environment = {
             **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
             **environment,
             "PYTHONPATH": str(root),
@@ -45,7 +45,7 @@ class PlatformProcess:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 [sys.executable, "-m", *self.module.split()],
                 cwd=self._root,
-                env=self._environment,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -35,9 +35,19 @@ class SingleProcess(Platform):
         return f"http://127.0.0.1:{self._port}"
 
     @property
+    def origin(self) -> str:
+        """Return what people type."""
+        return f"http://localhost:{self._port}"
+
+    @property
     def mailbox(self) -> Mailbox:
         """Return the local inbox."""
         return LocalInbox(self.base_url)
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Return what it has written to its folder of secrets."""
+        return frozenset(path.read_text() for path in (self.data_dir / "secrets").iterdir())
 
     def start(self) -> None:
         """Start it and wait until the gateway answers with keys."""

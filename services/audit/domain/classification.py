@@ -72,7 +72,12 @@ RULES: dict[str, Rule] = {
     "notify.message.suppressed.v1": Rule(
         ("message_id", "template", "reason"), ("user_id",), "denied"
     ),
-    "audit.suspicious_activity.detected.v1": Rule(("alert_id", "rule"), ("user_id", "address")),
+    "audit.suspicious_activity.detected.v1": Rule(
+        ("alert_id", "rule", "severity", "attempts", "accounts", "addresses"),
+        ("user_id", "address"),
+    ),
+    "audit.alert.acknowledged.v1": Rule(("alert_id",), ()),
+    "audit.alert.closed.v1": Rule(("alert_id",), ()),
     "audit.ip.blocked.v1": Rule(("block_id", "cause", "expires_at"), ("cidr", "reason")),
     "audit.ip.unblocked.v1": Rule(("block_id",), ("cidr",)),
     "audit.checkpoint.signed.v1": Rule(("tree_size", "root_hash"), ()),

@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
 
+from chassis.printable import printable
 from contracts.envelope import CloudEvent, format_time
 from services.audit.domain.canonical import canonical_json
 from services.audit.domain.classification import Classified, Party, classify, uuid_of
@@ -76,7 +77,7 @@ def record(event: CloudEvent, *, received_at: datetime, new_salt: Callable[[], b
             person_id=share.person_id,
             salt=new_salt(),
             body=canonical_json(share.personal),
-            **_searchable(share.personal),
+            **searchable(share.personal),
         )
         for share in classified.shares
     )
@@ -119,7 +120,7 @@ def _leaf(
     )
 
 
-def _searchable(personal: dict[str, Any]) -> dict[str, Any]:
+def searchable(personal: dict[str, Any]) -> dict[str, Any]:
     """Return what a query may ask for, in the form of its columns."""
     return {
         "actor": searchable_text(personal.get("actor")),
@@ -133,8 +134,7 @@ def searchable_text(text: str | None) -> str | None:
     """Return *text* short and fit for a text column; the body keeps it as it came."""
     if text is None:
         return None
-    cut = text[:_SEARCHABLE_CHARACTERS]
-    return "".join(character if character.isprintable() else "\ufffd" for character in cut)
+    return printable(text, length=_SEARCHABLE_CHARACTERS)
 
 
 def _address(text: str | None) -> str | None:

@@ -81,6 +81,15 @@ async def list_blocks(
     return [_block(row) for row in await tx.execute(statement)]
 
 
+async def list_blocked(
+    tx: Transaction, networks: Sequence[Network], *, now: datetime
+) -> set[Network]:
+    """Return which of exactly these *networks* have a block that lasts."""
+    wanted = [str(network) for network in networks]
+    statement = sa.select(_c.cidr).where(_c.cidr.in_(wanted), _lasting(now))
+    return {ip_network(str(cidr)) for cidr in (await tx.execute(statement)).scalars()}
+
+
 async def count_blocks(tx: Transaction) -> int:
     """Return how many rows there are."""
     count: int = await tx.scalar(sa.select(sa.func.count()).select_from(IP_BLOCKS))

@@ -81,9 +81,9 @@ async def add(tx: Transaction, records: Sequence[LogRecord]) -> None:
         for share in record.personal
     ]
     if log:
-        await tx.driver.execute(_INSERT_LOG, *zip(*log, strict=True))
+        await (await tx.driver()).execute(_INSERT_LOG, *zip(*log, strict=True))
     if personal:
-        await tx.driver.execute(_INSERT_PERSONAL, *zip(*personal, strict=True))
+        await (await tx.driver()).execute(_INSERT_PERSONAL, *zip(*personal, strict=True))
 
 
 async def erase(tx: Transaction, person: UUID) -> int:

@@ -20,7 +20,8 @@ from services.audit.domain.ip_blocks import (
 from services.audit.schemas.log import Moment
 
 
-def _address(value: object) -> Address:
+def parse_address(value: object) -> Address:
+    """Read one address of a query. Raises ValueError."""
     try:
         return plain_address(str(value))
     except ValueError:
@@ -63,7 +64,7 @@ class BlocksQuery(QueryModel):
 
     limit: int = Field(default=50, ge=1, le=200)
     cursor: UUID | None = None
-    address: Annotated[Any, BeforeValidator(_address)] | None = None
+    address: Annotated[Any, BeforeValidator(parse_address)] | None = None
 
 
 class RevisionQuery(QueryModel):

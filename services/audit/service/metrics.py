@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from services.audit.domain.classification import RULES
+from services.audit.domain.detection.rules import Rule
 from services.audit.domain.leaves import LogRecord
 
 _LAG_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 3600.0)
@@ -40,6 +41,16 @@ class AuditMetrics:
             "Rows that found no partition of their own; anything above 0 wants a look.",
             registry=registry,
         )
+        self.alerts = Counter(
+            "gatehouse_audit_alerts", "Alerts raised, by rule.", ["rule"], registry=registry
+        )
+        self.detector_lag = Gauge(
+            "gatehouse_audit_detector_lag_seconds",
+            "For how long the oldest recorded fact has been waiting for the detector.",
+            registry=registry,
+        )
+        for rule in Rule:
+            self.alerts.labels(rule.value)
 
     def recorded(self, records: Sequence[LogRecord], *, received_at: datetime) -> None:
         """Count committed rows."""

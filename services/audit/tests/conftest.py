@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -12,8 +14,10 @@ from chassis.inprocess import InProcessBus
 from chassis.provisioning import admin_connection
 from chassis.testing.fixtures import MakeDatabase
 from services.audit.app import build
+from services.audit.archive_store.folder import FolderStore
 from services.audit.consumers import QUEUE
 from services.audit.settings import AuditSettings
+from services.audit.tests.past import FEBRUARY, JANUARY, MARCH, Past
 from services.audit.tests.running import SECRET, Service
 from services.audit.tests.samples import event
 from services.audit.tests.world import MIGRATIONS, World
@@ -71,3 +75,22 @@ async def owner(recorded: World) -> AsyncIterator[asyncpg.Connection]:
     """Give a connection of the owner."""
     async with admin_connection(recorded.fresh.owner_url) as connection:
         yield connection
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Give where archives are kept."""
+    return tmp_path / "archive"
+
+
+@pytest.fixture
+async def past(make_database: MakeDatabase, folder: Path) -> AsyncIterator[Past]:
+    """Give a log with January and February of 2020, seven rows and one."""
+    past = Past(await make_database("audit", MIGRATIONS), FolderStore(str(folder)))
+    await past.month(JANUARY, FEBRUARY)
+    await past.month(FEBRUARY, MARCH)
+    await past.happened(*(event("identity.login.succeeded.v1") for _ in range(7)), at=JANUARY)
+    last = MARCH - timedelta(microseconds=1)
+    await past.happened(event("identity.login.succeeded.v1"), at=last)
+    yield past
+    await past.close()

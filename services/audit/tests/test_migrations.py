@@ -27,7 +27,13 @@ FORBIDDEN = (
     "INSERT INTO erased_persons (digest) VALUES ('x')",
     "INSERT INTO audit_partitions (name, starts_at, ends_at) VALUES ('x', now(), now())",
     "INSERT INTO archive_manifests (partition_name) VALUES ('x')",
-    "SELECT drop_archived_partition('202601')",
+    "UPDATE archive_manifests SET verified_at = now()",
+    "DELETE FROM archive_manifests",
+    "UPDATE archive_objects SET row_count = 1",
+    "DELETE FROM archive_objects",
+    "DELETE FROM archive_person_keys",
+    "UPDATE archive_person_keys SET digest = ''",
+    "UPDATE audit_partitions SET ends_at = now()",
     "SELECT FROM audit_log_default",
     "INSERT INTO audit_log_default DEFAULT VALUES",
     "SELECT FROM audit_personal_default",
@@ -93,6 +99,20 @@ class TestRights:
 
         assert len(rights) > 40
         assert not any(rights)
+
+    @pytest.mark.parametrize("name", ["default", "202001", "209901"])
+    async def test_the_app_role_drops_nothing_by_its_own_word(
+        self, app: asyncpg.Connection, name: str
+    ) -> None:
+        """The functions by which partitions leave refuse until the archive is there."""
+        month = await app.fetchval("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYYMM')")
+        for partition in (name, month):
+            with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError):
+                await app.execute("SELECT drop_archived_partition($1)", partition)
+            with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError):
+                await app.execute("SELECT register_archive($1, '', 0, 0, '')", partition)
+            assert not await app.fetchval("SELECT confirm_archive($1, sha256(''))", partition)
+            assert await app.fetchval("SELECT count(*) FROM archive_manifests") == 0
 
     async def test_nobody_else_may_call_the_functions(self, app: asyncpg.Connection) -> None:
         """The functions that run as the owner are for the app role alone."""

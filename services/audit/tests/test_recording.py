@@ -198,6 +198,15 @@ class TestErasing:
         assert late.id in {row.event_id for row in await world.log()}
         assert await world.personal() == []
 
+    async def test_nothing_stays_among_the_dead_letters(self, world: World) -> None:
+        """What could not be recorded of the person goes too, what is about others stays."""
+        person, other = user_id(), user_id()
+        await world.deliver_bodies(*(("x", b"junk " + who.encode()) for who in (person, other)))
+
+        await world.deliver(event(USER_DELETED, data={"user_id": person}))
+
+        assert [bytes(row.body) for row in await world.dead()] == [b"junk " + other.encode()]
+
     async def test_the_same_deletion_again_changes_nothing(self, world: World) -> None:
         """Erasing is idempotent."""
         person = user_id()

@@ -20,7 +20,11 @@ from contracts.envelope import CloudEvent
 from services.audit.consumers import consumer
 from services.audit.domain.leaves import SALT_BYTES
 from services.audit.models import AUDIT_LOG, AUDIT_PERSONAL, INBOX
+from services.audit.service.archive.metrics import ArchiveMetrics
+from services.audit.service.archive.reading import ArchiveReading
+from services.audit.service.archive.target import Target
 from services.audit.service.metrics import AuditMetrics
+from services.audit.service.observing import count_activity, keep_evidence
 from services.audit.service.partitions import Partitions
 from services.audit.service.reading import Reading
 from services.audit.service.recording import Recording
@@ -33,7 +37,9 @@ ADMIN = UUID("00000000-0000-7000-8000-00000000ad31")
 class World:
     """One migrated database with the service's use cases over it, as the app role."""
 
-    def __init__(self, fresh: FreshDatabase, *, unit: str = "month") -> None:
+    def __init__(
+        self, fresh: FreshDatabase, *, unit: str = "month", target: Target | None = None
+    ) -> None:
         self.fresh = fresh
         self.database = Database(fresh.app_url, pool_min=1, pool_max=4)
         self.metrics = Metrics()
@@ -44,9 +50,14 @@ class World:
             self.partitions,
             self.numbers,
             new_salt=lambda: next(counter).to_bytes(SALT_BYTES, "big"),
+            watchers=(keep_evidence, count_activity),
         )
         clock = SystemClock()
-        self.reading = Reading(self.database, self.recording, clock)
+        self.archive_numbers = ArchiveMetrics(self.metrics.registry)
+        archives = ArchiveReading(
+            database=self.database, target=target, metrics=self.archive_numbers
+        )
+        self.reading = Reading(self.database, self.recording, clock, archives=archives)
         self.watch = SequenceWatch(self.database, self.numbers)
         self.consumer = consumer(
             self.recording, database=self.database, clock=clock, metrics=self.metrics

@@ -9,6 +9,8 @@ from uuid import UUID
 from chassis.clock import Clock
 from chassis.database import Transaction
 from chassis.ids import uuid7
+from chassis.inbox_rows import forget_person
+from chassis.logs import get_logger
 from chassis.outbox import Outbox
 from services.notify.domain.messages import (
     Cause,
@@ -20,8 +22,11 @@ from services.notify.domain.messages import (
     Verdict,
 )
 from services.notify.errors import RecipientUnknown
+from services.notify.models import inbox
 from services.notify.repository import inbox_messages, ledger, recipients
 from services.notify.service.announcements import announce
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +54,7 @@ class Intake:
         self._clock = clock
         self._due = due
         self._security_email = security_email
+        self._missed_before = False
 
     async def order_secret_mail(
         self, tx: Transaction, cause: Cause, template: Template, order: SecretOrder
@@ -93,8 +99,11 @@ class Intake:
         cause: Cause,
         facts: dict[str, Any],
     ) -> None:
-        """Write down a mail to the security box, where there is one."""
+        """Write down a mail to the security box; without one the log says so once."""
         if self._security_email is None:
+            if not self._missed_before:
+                log.warning("alert.not_mailed", reason="security_email_not_set")
+            self._missed_before = True
             return
         order = Order(
             cause=cause,
@@ -141,6 +150,7 @@ class Intake:
         """Leave nothing of a person; mails that wait are suppressed, late facts have no effect."""
         await recipients.erase(tx, user_id)
         await inbox_messages.erase_user(tx, user_id)
+        await forget_person(tx, inbox, user_id)
         verdict = Verdict(State.SUPPRESSED, Reason.RECIPIENT_ERASED)
         for message in await ledger.erase_user(tx, user_id):
             await announce(self._outbox, tx, message, verdict)

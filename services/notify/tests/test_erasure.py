@@ -4,9 +4,11 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
+from chassis.inbox import Letter
+from chassis.inbox_rows import Inbox
 from contracts.identity import PasswordReset, UserDeleted, UserEmailChanged, UserEmailVerified
 from contracts.notify import MessageSuppressed
-from services.notify.models import recipients
+from services.notify.models import inbox, recipients
 from services.notify.tests.kit import House, command, fact, rows_of
 
 
@@ -38,6 +40,16 @@ class TestErasure:
         assert (waiting.reason, waiting.sealed_token) == ("recipient_erased", None)
         assert (told.type, told.data["message_id"]) == (MessageSuppressed.type, str(waiting.id))
         assert "canary" not in await house.everything_stored() + repr([tuple(r) for r in known])
+
+    async def test_leaves_no_dead_letter(self, house: House) -> None:
+        """A command that could not be understood, and holds the address, goes with the person."""
+        async with house.database.transaction() as tx:
+            letter = Letter.unreadable(f"canary@example.org of {house.user_id}".encode())
+            await Inbox("notify.commands", inbox).bury(tx, letter, "unreadable")
+
+        await house.receive(fact(UserDeleted(user_id=house.user_id)))
+
+        assert await rows_of(house.database, sa.select(inbox.inbox)) == []
 
     async def test_late_facts_bring_nobody_back(self, house: House) -> None:
         """Whatever was on its way: no address is stored, no mail is sent."""

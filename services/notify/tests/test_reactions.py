@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from chassis.subscriptions import Unprocessable
 from contracts.audit import SuspiciousActivityDetected
@@ -24,8 +25,10 @@ from contracts.identity import (
 from contracts.registry import COMMAND_TYPES, EVENT_TYPES
 from contracts.token import RefreshTokenReused
 from services.notify.consumers import REACTIONS, queues
+from services.notify.domain.messages import Cause
 from services.notify.errors import RecipientUnknown
 from services.notify.models import recipients
+from services.notify.service.intake import Intake
 from services.notify.tests.kit import SECURITY_EMAIL, House, command, fact, rows_of
 
 UNTIL = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
@@ -129,7 +132,13 @@ class TestNotices:
     async def test_an_alert_without_an_account_goes_to_the_security_box(self, house: House) -> None:
         """Somebody has to know."""
         alert = SuspiciousActivityDetected(
-            alert_id=uuid4(), rule="password_spraying", user_id=None, address="203.0.113.9"
+            alert_id=uuid4(),
+            rule="password_spraying",
+            user_id=None,
+            address="203.0.113.9",
+            attempts=31,
+            accounts=16,
+            addresses=1,
         )
         await house.receive(fact(alert))
 
@@ -138,6 +147,63 @@ class TestNotices:
         [mail] = house.transport.mails
         assert mail.recipient == SECURITY_EMAIL
         assert str(alert.alert_id) in mail.text
+        assert "one address tried many accounts" in mail.text
+        assert "attempts 31, accounts 16, addresses 1." in mail.text
+
+    async def test_an_alert_of_a_pattern_not_known_yet_is_mailed_too(self, house: House) -> None:
+        """A newer audit may tell what this version has no words for."""
+        alert = SuspiciousActivityDetected(
+            alert_id=uuid4(), rule="mind_reading", user_id=None, address=None
+        )
+        await house.receive(fact(alert))
+
+        await house.deliver_all()
+
+        [mail] = house.transport.mails
+        assert "a pattern of attack (rule: mind_reading)." in mail.text
+
+    async def test_without_a_security_box_the_log_says_so_once(self, house: House) -> None:
+        """An operator who reads it knows what to set."""
+        intake = Intake(outbox=house.outbox, clock=house.clock, due=house.due, security_email=None)
+        cause = Cause(id=uuid4(), type=SuspiciousActivityDetected.type)
+        with capture_logs() as logs:
+            async with house.database.transaction() as tx:
+                for _ in range(3):
+                    await intake.order_alert(tx, cause, {})
+
+        assert [entry["reason"] for entry in logs] == ["security_email_not_set"]
+        assert await house.rows() == []
+
+    async def test_a_guessed_account_is_calmed(self, house: House) -> None:
+        """Nobody has to change a password because strangers guess."""
+        await house.register()
+        await house.receive(
+            fact(
+                SuspiciousActivityDetected(
+                    alert_id=uuid4(), rule="account_guessing", user_id=house.user_id, address=None
+                )
+            )
+        )
+
+        await house.deliver_all()
+
+        [mail] = house.transport.mails
+        assert "nothing you need to do" in mail.text
+        assert "change your password" not in mail.text + mail.html
+
+    async def test_a_reused_refresh_token_is_told_once(self, house: House) -> None:
+        """By token's own event; the alert about it adds no second mail."""
+        await house.register()
+        reused = RefreshTokenReused(user_id=house.user_id, session_id=uuid4())
+        alert = SuspiciousActivityDetected(
+            alert_id=uuid4(), rule="refresh_token_reuse", user_id=house.user_id, address=None
+        )
+        for event in (fact(reused), fact(alert)):
+            await house.receive(event)
+
+        await house.deliver_all()
+
+        assert [mail.subject for mail in house.transport.mails] == ["We ended one of your sessions"]
 
     async def test_continues_the_trace(self, house: House) -> None:
         """The event about the mail belongs to the request that caused it."""

@@ -20,6 +20,11 @@ VALUES: dict[str, Any] = {
     "rule": "password_spraying",
     "address": "203.0.113.9",
     "alert_id": str(UUID(int=7)),
+    "pattern": "one address tried many accounts, each with a few passwords",
+    "severity": "high",
+    "attempts": 31,
+    "accounts": 16,
+    "addresses": 1,
 }
 HOSTILE = "<img src=x onerror=alert(1)>{{7*7}}${7*7}{% raw %}%s{0.__class__}"
 
@@ -77,7 +82,7 @@ class TestTemplates:
 class TestHostileValues:
     """Values are data (X-17, ASVS 1.1.2, 1.3.7, 1.3.10)."""
 
-    @pytest.mark.parametrize("field", ["name", "rule", "address"])
+    @pytest.mark.parametrize("field", ["name", "rule", "address", "pattern", "severity"])
     def test_prints_them_literally(self, renderer: Renderer, field: str) -> None:
         """Escaped in HTML, untouched in text, run nowhere."""
         rendered = renderer.render(Template.SECURITY_ALERT, {**VALUES, field: HOSTILE})

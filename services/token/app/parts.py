@@ -20,6 +20,7 @@ from chassis.metrics import Metrics
 from chassis.outbox import Outbox
 from chassis.rabbitmq import open_bus
 from chassis.relay import Relay
+from chassis.schema_version import schema_check
 from chassis.settings import refused
 from services.token import models
 from services.token.access_tokens import AccessTokens
@@ -104,6 +105,7 @@ class Parts:
         """Return the service, ready to be served."""
         health = Health()
         health.add_check("database", self._database.ping)
+        health.add_check("schema", schema_check(self._database, models.__file__))
         health.add_check("signing_key", self.has_signing_key)
         settings = self._settings
         return Deployable(

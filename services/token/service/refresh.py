@@ -13,7 +13,7 @@ from contracts.token import RefreshFailed, RefreshTokenReused, TokenRefreshed
 from services.token.domain.refresh import Decision, RefreshToken, decide
 from services.token.domain.sessions import Session, device_name
 from services.token.domain.subjects import FRESH_FOR, USABLE_FOR, Subject
-from services.token.errors import InvalidRefreshToken
+from services.token.errors import CsrfTokenForeign, InvalidRefreshToken
 from services.token.refresh_secrets import RefreshSecret, client_fingerprint
 from services.token.repository.refresh_tokens import Claim, Family, claim, find_token, lock_family
 from services.token.service.endings import Endings
@@ -76,7 +76,8 @@ class Refresh:
     ) -> Issued:
         """Give a new pair of tokens for *refresh_token*, or the same again for a lost answer.
 
-        Raises InvalidRefreshToken for whatever is not accepted; the whole family is ended when
+        Raises CsrfTokenForeign when the caller proved another session than the token's, and
+        InvalidRefreshToken for whatever is not accepted; the whole family is ended when
         the token shows that two parties hold it. Raises DependencyUnavailable when roles cannot
         be confirmed for longer than they may be used, SigningKeyMissing.
         """
@@ -118,6 +119,8 @@ class Refresh:
             family = await lock_family(tx, presented.secret.hash)
             if family is None:
                 return None
+            if presented.caller.proven_sid not in (None, family.session.id):
+                raise CsrfTokenForeign
             if not _is_alive(family, presented.now):
                 await self._refuse(tx, presented, family.session)
                 return None

@@ -11,7 +11,12 @@ from chassis.database import Database, Transaction
 from chassis.jwt import AccessTokenVerifier, TokenExpired
 from contracts.token import EndReason
 from services.token.domain.sessions import Session
-from services.token.errors import InvalidRefreshToken, LoginRequired, SessionNotFound
+from services.token.errors import (
+    CsrfTokenForeign,
+    InvalidRefreshToken,
+    LoginRequired,
+    SessionNotFound,
+)
 from services.token.keys import KeyRing
 from services.token.refresh_secrets import RefreshSecret
 from services.token.repository.refresh_tokens import find_token
@@ -22,9 +27,14 @@ from services.token.service.endings import Endings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """What a logout came with; `access_token` counts when the gateway found no principal in it."""
+    """What a logout came with; `access_token` counts when the gateway found no principal in it.
+
+    `in_browser` says that cookies came, which may hold anything: what proves nothing there is
+    nobody's mistake.
+    """
 
     caller: Caller
+    in_browser: bool = False
     refresh_token: str | None = field(default=None, repr=False)
     access_token: str | None = field(default=None, repr=False)
 
@@ -52,15 +62,18 @@ class Sessions:
 
         Credentials that have expired, or whose session is over, change nothing.
         Raises LoginRequired when there are none at all, InvalidToken and InvalidRefreshToken for
-        what never was one.
+        what never was one, CsrfTokenForeign for the cookies of another session than the proven.
         """
         principal = self._principal_of(credentials)
         secret = RefreshSecret.parse(credentials.refresh_token or "")
-        if credentials.refresh_token is not None and not (secret or principal):
+        known = secret or principal or credentials.in_browser
+        if credentials.refresh_token is not None and not known:
             raise InvalidRefreshToken
         caller, now = credentials.caller, self._clock.now()
         async with self._database.transaction() as tx:
             proven = await self._proven(tx, secret, principal, now)
+            if any(caller.proven_sid not in (None, session.id) for session in proven):
+                raise CsrfTokenForeign
             reason: EndReason = "logout"
             if every_session and proven:
                 reason = "logout_all"
@@ -94,11 +107,13 @@ class Sessions:
 
     def _principal_of(self, credentials: Credentials) -> Principal | None:
         """Return whose access token it is; None when only a refresh token tells, or nothing."""
-        token = credentials.access_token
-        if credentials.caller.principal or token is None:
-            if credentials.caller.principal is None and credentials.refresh_token is None:
+        token, principal = credentials.access_token, credentials.caller.principal
+        if principal or credentials.in_browser:
+            return principal
+        if token is None:
+            if credentials.refresh_token is None:
                 raise LoginRequired
-            return credentials.caller.principal
+            return None
         try:
             return self._verifier.verify(token, self._keys.key_set).principal
         except TokenExpired:

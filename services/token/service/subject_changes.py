@@ -4,10 +4,12 @@ from datetime import timedelta
 
 from chassis.clock import Clock
 from chassis.database import Transaction
+from chassis.inbox_rows import forget_person
 from chassis.outbox import Outbox
 from contracts.token import TokenRevoked
 from services.token.domain.revocations import Revocation, revoked_until
 from services.token.domain.subjects import SubjectChange
+from services.token.models import inbox
 from services.token.repository.sessions import erase_persons, lift_session, list_running
 from services.token.repository.subjects import lock_subject, store_subject
 from services.token.service.denials import Denials
@@ -42,6 +44,7 @@ class SubjectChanges:
             await self._deny_older_roles(tx, change, actor)
         if change.erases:
             await erase_persons(tx, change.user_id)
+            await forget_person(tx, inbox, change.user_id)
 
     async def _end_older(self, tx: Transaction, change: SubjectChange, actor: str | None) -> None:
         if change.ends_sessions is None:

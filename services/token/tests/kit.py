@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import sqlalchemy as sa
@@ -132,6 +132,7 @@ class World:
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
         address: str | None = None,
+        proven_sid: UUID | None = None,
     ) -> httpx.Response:
         """Send a request with an assertion of *issuer*."""
         assertion = self._signers[issuer].sign(
@@ -140,6 +141,7 @@ class World:
             request_id=uuid4().hex,
             principal=principal,
             client_address=address,
+            proven_sid=proven_sid,
         )
         merged = {HEADER: assertion, **(headers or {})}
         if content is not None:

@@ -1,5 +1,6 @@
 """What identity's events do, in whatever order and by whatever way they come (D24, D25)."""
 
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 from uuid import uuid4
@@ -137,6 +138,18 @@ class TestEndingSessions:
 
         rows = await world.rows("SELECT device, client_address, user_agent FROM sessions")
         assert [tuple(row) for row in rows] == [(None, None, None)] * 2
+
+    async def test_a_deleted_user_leaves_no_dead_letter(self, world: World) -> None:
+        """An event that could not be understood is not kept longer than the account."""
+        account = world.identity.register()
+        later = world.event(UserDisabled(user_id=account.user_id), 2)
+        await publish(world, replace(later, data={"user_id": [str(account.user_id)]}))
+        dead = "SELECT body FROM inbox WHERE state = 'dead'"
+        await eventually(lambda: world.rows(dead))
+
+        await world.push(world.event(UserDeleted(user_id=account.user_id), 3))
+
+        assert await world.rows(dead) == []
 
 
 class TestRoles:

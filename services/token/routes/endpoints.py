@@ -1,4 +1,4 @@
-"""The URLs of token and what answers them."""
+"""Parse, one call of a use case, respond."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -14,6 +14,7 @@ from chassis.errors import FieldError, InvalidInput, MalformedBody, NotFound
 from chassis.http import JSON_TYPE, query, read_body, read_json, respond
 from chassis.middleware import caller_of
 from chassis.subscriptions import Unprocessable
+from contracts.browser import DEVICE_HEADER, REFRESH_TOKEN_HEADER, SESSION_HEADER, SESSION_OVER
 from contracts.envelope import CloudEvent, EnvelopeError
 from contracts.internal import (
     JWKS_PATH,
@@ -31,8 +32,17 @@ from services.token.errors import (
     UnknownUser,
 )
 from services.token.keys import KeyRing
+from services.token.routes.browser import (
+    handed_over,
+    has_body,
+    is_in_browser,
+    proven_caller_of,
+    refresh_token_of,
+)
 from services.token.schemas import (
     AuthorizationServerMetadata,
+    BrowserLoginRequest,
+    BrowserLogoutRequest,
     LoginRequest,
     LoginResponse,
     LogoutRequest,
@@ -48,9 +58,9 @@ from services.token.service.refresh import Refresh
 from services.token.service.revocations import Revocations
 from services.token.service.sessions import Credentials, Sessions
 
-DEVICE_HEADER = "gatehouse-device"
 METADATA_PATH = "/.well-known/oauth-authorization-server"
 
+_LOGGED_OUT = {"status": "logged out"}
 _CACHEABLE = {"Cache-Control": f"public, max-age={int(JWKS_MAX_AGE.total_seconds())}"}
 
 
@@ -69,31 +79,44 @@ class Endpoints:
 
     async def login(self, request: Request) -> Response:
         """POST /api/v1/auth/login."""
-        body = await read_json(request, LoginRequest)
-        device = body.device_token or request.headers.get(DEVICE_HEADER)
+        in_browser, device = is_in_browser(request), request.headers.get(DEVICE_HEADER)
+        body: BrowserLoginRequest | LoginRequest
+        if in_browser:
+            body = await read_json(request, BrowserLoginRequest)
+        else:
+            body = await read_json(request, LoginRequest)
+            device = body.device_token or device
         logged_in = await self.login_.login(
             body.username, body.password, device, caller=caller_of(request)
         )
+        if in_browser:
+            return handed_over(logged_in.issued, logged_in.device_token)
         return respond(LoginResponse.of_login(logged_in))
 
     async def refresh(self, request: Request) -> Response:
         """POST /api/v1/auth/refresh."""
-        body = await read_json(request, RefreshRequest)
+        in_browser = is_in_browser(request)
+        if in_browser:
+            presented = await refresh_token_of(request)
+        else:
+            presented = (await read_json(request, RefreshRequest)).refresh_token
         issued = await self.refresh_.refresh(
-            body.refresh_token, request.headers.get(DEVICE_HEADER), caller=caller_of(request)
+            presented, request.headers.get(DEVICE_HEADER), caller=caller_of(request)
         )
-        return respond(TokenResponse.of(issued))
+        return handed_over(issued) if in_browser else respond(TokenResponse.of(issued))
 
     async def logout(self, request: Request) -> Response:
         """POST /api/v1/auth/logout; the body may be left out."""
-        body = await read_json(request, LogoutRequest) if _has_body(request) else LogoutRequest()
+        if is_in_browser(request):
+            return await self._log_browser_out(request)
+        body = await read_json(request, LogoutRequest) if has_body(request) else LogoutRequest()
         credentials = Credentials(
             caller=caller_of(request),
             refresh_token=body.refresh_token,
             access_token=_bearer_of(request),
         )
         await self.sessions_.log_out(credentials, every_session=body.every_session)
-        return respond({"status": "logged out"})
+        return respond(_LOGGED_OUT)
 
     async def list_sessions(self, request: Request) -> Response:
         """GET /api/v1/sessions."""
@@ -169,6 +192,18 @@ class Endpoints:
             raise EventNotAccepted from None
         return respond(status=HTTPStatus.NO_CONTENT)
 
+    async def _log_browser_out(self, request: Request) -> Response:
+        asked = BrowserLogoutRequest()
+        if has_body(request):
+            asked = await read_json(request, BrowserLogoutRequest)
+        credentials = Credentials(
+            caller=proven_caller_of(request),
+            in_browser=True,
+            refresh_token=request.headers.get(REFRESH_TOKEN_HEADER),
+        )
+        await self.sessions_.log_out(credentials, every_session=asked.every_session)
+        return respond(_LOGGED_OUT, headers={SESSION_HEADER: SESSION_OVER})
+
 
 def routes(endpoints: Endpoints) -> list[Route]:
     """Return the table of URLs."""
@@ -197,11 +232,6 @@ def _principal_of(request: Request) -> Principal:
 def _bearer_of(request: Request) -> str | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
-
-
-def _has_body(request: Request) -> bool:
-    headers = request.headers
-    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
 def _uuid_or(missing: type[NotFound], text: str) -> UUID:

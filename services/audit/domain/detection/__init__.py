@@ -1,0 +1,1 @@
+"""What looks like an attack: evidence, windows, rules, campaigns, findings and alerts."""
