@@ -7,11 +7,12 @@ from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.errors import Unavailable
+from chassis.pooling import Demand, open_engine
 
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -60,14 +61,16 @@ def metadata() -> sa.MetaData:
 class Transaction:
     """One open transaction: executes statements, and remembers what to do once it is committed.
 
-    It cannot commit: only the `async with database.transaction()` that opened it does.
+    It cannot commit: only the `async with database.transaction()` that opened it does. *driver* is
+    the connection's own.
     """
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, driver: asyncpg.Connection) -> None:
+        self._driver = driver
         self._connection = connection
         self._after_commit: list[Callable[[], None]] = []
-        self._driver: asyncpg.Connection | None = None
         self.failed = False
+        self.over = False
 
     async def execute(
         self, statement: sa.Executable, parameters: Any = None
@@ -86,12 +89,6 @@ class Transaction:
 
     async def driver(self) -> asyncpg.Connection:
         """Return the asyncpg connection inside this transaction, for hot statements."""
-        if self._driver is None:
-            with self._watched():
-                raw = await self._connection.get_raw_connection()
-                # SQLAlchemy opens the transaction lazily on its first own statement.
-                await self._connection.exec_driver_sql("SELECT 1")
-                self._driver = raw.driver_connection
         return self._driver
 
     async def fetch_row(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
@@ -99,9 +96,17 @@ class Transaction:
 
         Raises DatabaseUnavailable.
         """
-        connection = await self.driver()
         with self._watched():
-            return await connection.fetchrow(sql, *arguments)
+            return await self._driver.fetchrow(sql, *arguments)
+
+    async def fetch_rows(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Run one hot statement on the driver's connection and return all its rows.
+
+        Raises DatabaseUnavailable.
+        """
+        with self._watched():
+            rows: list[asyncpg.Record] = await self._driver.fetch(sql, *arguments)
+        return rows
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Call *action* (quick, not raising) once the transaction is committed."""
@@ -126,15 +131,16 @@ class Transaction:
 class Database:
     """A bounded pool of connections to one database.
 
-    *pool_min* connections are kept, at most *pool_max* are open; who waits longer than *timeout*
-    seconds for one, or for a statement, gets DatabaseUnavailable.
+    At most *pool_max* connections are open; those beyond *pool_min* are closed when nobody has
+    needed them for a while. Who waits longer than *timeout* seconds for one, or for a statement,
+    gets DatabaseUnavailable.
     """
 
     def __init__(
         self, url: str, *, pool_min: int = 5, pool_max: int = 20, timeout: float = 5.0
     ) -> None:
-        self._timeout = timeout
-        self._engine = _engine(url, pool_min=pool_min, pool_max=pool_max, timeout=timeout)
+        self._demand = Demand(keep=pool_min)
+        self._engine = open_engine(url, self._demand, pool_max=pool_max, timeout=timeout)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -142,8 +148,8 @@ class Database:
 
     async def ping(self) -> None:
         """Ask for one round trip. Raises DatabaseUnavailable."""
-        async with self.transaction() as tx:
-            await tx.execute(sa.text("SELECT 1"))
+        async with self.transaction():
+            pass
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -154,8 +160,10 @@ class Database:
         """
         with _away_by_name():
             connection = await self._engine.connect()
+        self._demand.take()
+        tx: Transaction | None = None
         try:
-            tx = Transaction(connection)
+            tx = await _begin(connection)
             try:
                 yield tx
             except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -165,12 +173,27 @@ class Database:
                 raise DatabaseUnavailable(retry_after=1) from error
             if tx.failed:
                 raise LostTransactionError
-            with _away_by_name():
-                await connection.commit()
+            await _commit(tx)
         finally:
-            # Rolls back what was not committed; a lost connection has nothing to roll back.
-            await asyncio.shield(_give_back(connection))
+            surplus = self._demand.give_back()
+            await asyncio.shield(_give_back(connection, tx, surplus=surplus))
         tx.committed()
+
+
+async def _begin(connection: AsyncConnection) -> Transaction:
+    with _away_by_name():
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        await driver.execute("BEGIN")
+    return Transaction(connection, driver)
+
+
+async def _commit(tx: Transaction) -> None:
+    """Commit. Raises LostTransactionError when PostgreSQL rolled back instead."""
+    with _away_by_name():
+        answer = await (await tx.driver()).execute("COMMIT")
+    tx.over = True
+    if answer != "COMMIT":
+        raise LostTransactionError
 
 
 @contextmanager
@@ -183,9 +206,21 @@ def _away_by_name() -> Iterator[None]:
         raise DatabaseUnavailable(retry_after=1) from error
 
 
-async def _give_back(connection: AsyncConnection) -> None:
+async def _give_back(connection: AsyncConnection, tx: Transaction | None, *, surplus: bool) -> None:
+    """Return a connection to the pool, outside any transaction; close what nobody needs."""
     with suppress(DBAPIError, OSError):
+        if surplus or tx is None or not (tx.over or await _rolled_back(tx)):
+            await connection.invalidate()
         await connection.close()
+
+
+async def _rolled_back(tx: Transaction) -> bool:
+    """Roll back what was not committed; say whether the connection is good for others."""
+    try:
+        await (await tx.driver()).execute("ROLLBACK")
+    except _MAYBE_AWAY:
+        return False
+    return True
 
 
 def is_away(error: BaseException) -> bool:
@@ -202,23 +237,3 @@ def is_away(error: BaseException) -> bool:
         return not isinstance(cause, asyncpg.exceptions.DataError)
     state = getattr(cause, "sqlstate", None) or ""
     return state.startswith(_AWAY_SQLSTATES)
-
-
-def _engine(url: str, *, pool_min: int, pool_max: int, timeout: float) -> AsyncEngine:
-    engine = create_async_engine(
-        url,
-        pool_size=pool_min,
-        max_overflow=max(0, pool_max - pool_min),
-        pool_timeout=timeout,
-        pool_use_lifo=True,
-        hide_parameters=True,
-        connect_args={"timeout": timeout, "command_timeout": timeout},
-    )
-    sa.event.listen(engine.sync_engine, "checkout", _refuse_closed)
-    return engine
-
-
-def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:
-    """Replace a connection the server has closed; asyncpg knows without a round trip."""
-    if connection.driver_connection.is_closed():
-        raise DisconnectionError

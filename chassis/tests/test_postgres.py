@@ -25,6 +25,9 @@ from chassis.processes import command_of, free_port, wait_until
 from chassis.provisioning import admin_connection
 from chassis.testing import eventually
 
+# Every test makes, starts or stops a server of its own.
+pytestmark = pytest.mark.slow
+
 PASSWORD = "p'w/@ %"
 
 # What `python -c` runs to be a process with a PostgreSQL of its own, until it is killed.

@@ -18,6 +18,9 @@ from gateway.tests.world import Answer, World, is_ready
 from gateway.tests.world import world as start_world
 
 PROXY: dict[str, Any] = {"trusted_proxies": "127.0.0.1"}
+# Every test starts a gateway of its own, or waits for its polls.
+pytestmark = pytest.mark.slow
+
 EVE, ANN = "203.0.113.66", "203.0.113.7"
 
 

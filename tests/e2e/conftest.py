@@ -16,7 +16,10 @@ from tests.platforms.single import SingleProcess
 
 @pytest.fixture(
     scope="session",
-    params=["one process", pytest.param("five processes", marks=pytest.mark.real)],
+    params=[
+        pytest.param("one process", marks=pytest.mark.slow),
+        pytest.param("five processes", marks=pytest.mark.real),
+    ],
 )
 def platform(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

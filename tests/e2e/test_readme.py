@@ -1,17 +1,15 @@
 """The README's own lines, as a newcomer pastes them."""
 
-import json
 import re
-import subprocess
 from pathlib import Path
 
 from chassis.testing import eventually
 from tests.platforms.mailbox import wait_for_mail
 from tests.platforms.person import Person
 from tests.platforms.platform import Platform
+from tests.platforms.shell import paste
 
 README = Path(__file__).resolve().parent.parent.parent / "README.md"
-TELL_STATUS = "curl -s -w '\\nSTATUS %{http_code}\\n'"
 
 
 def _steps(platform: Platform, after: str = "## Try it") -> dict[str, str]:
@@ -24,34 +22,19 @@ def _steps(platform: Platform, after: str = "## Try it") -> dict[str, str]:
     return {paragraph.split()[1].rstrip(":"): paragraph for paragraph in paragraphs}
 
 
-def _paste(lines: str, folder: Path | None = None) -> tuple[int, dict[str, str]]:
-    """Run *lines* in a shell; return the status of its request and the answer."""
-    asked = re.sub(r"^curl ", lambda _: f"{TELL_STATUS} ", lines, flags=re.MULTILINE)
-    done = subprocess.run(  # noqa: S603 - the README's own lines
-        ["bash", "-eu", "-o", "pipefail", "-c", asked],  # noqa: S607
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    body, _, status = done.stdout.rpartition("\nSTATUS ")
-    return int(status), json.loads(body or "{}")
-
-
 async def test_the_readmes_session_works_as_it_stands(platform: Platform) -> None:
     """Register 201, verify 200, log in 200, refresh 200."""
     steps = _steps(platform)
-    assert _paste(steps["Register"])[0] == 201
+    assert paste(steps["Register"])[0] == 201
     mail = await wait_for_mail(platform.mailbox, "user@example.com", containing="verify-email")
     verify = steps["Verify"]
     if platform.shape != "one process":  # there is no local inbox to take the token from
         verify = re.sub(r"TOKEN=\$\(.*?\)\n", f"TOKEN={mail.token}\n", verify, flags=re.DOTALL)
-    assert _paste(verify)[0] == 200
-    status, tokens = _paste(steps["Log"])
+    assert paste(verify)[0] == 200
+    status, tokens = paste(steps["Log"])
     assert status == 200
     refresh = steps["Refresh"].replace("your-refresh-token-here", tokens["refresh_token"])
-    status, renewed = _paste(refresh)
+    status, renewed = paste(refresh)
     assert status == 200
     assert renewed["refresh_token"] != tokens["refresh_token"]
 
@@ -64,13 +47,13 @@ async def test_the_readmes_browser_session_works_as_it_stands(
     await person.verify()
     steps = _steps(platform, "**Log in from a browser**")
     login = steps["Log"].replace("testuser", person.username)
-    status, session = _paste(login.replace("SecurePass123!", person.password), tmp_path)
+    status, session = paste(login.replace("SecurePass123!", person.password), tmp_path)
     assert (status, set(session)) == (200, {"expires_in", "session_id"})
-    status, me = _paste(steps["Read"], tmp_path)
+    status, me = paste(steps["Read"], tmp_path)
     assert (status, me["username"]) == (200, person.username)
-    assert [_paste(steps[name], tmp_path)[0] for name in ("Refresh", "Out")] == [200, 200]
+    assert [paste(steps[name], tmp_path)[0] for name in ("Refresh", "Out")] == [200, 200]
 
     async def over() -> bool:
-        return _paste(steps["Read"], tmp_path)[0] == 401
+        return paste(steps["Read"], tmp_path)[0] == 401
 
     await eventually(over, within=5)

@@ -16,7 +16,7 @@ from chassis.provisioning import Role, database_url, drop_test_database, provisi
 from chassis.testing.servers import RabbitMQServer
 from tests.platforms.mailbox import Mailbox, SmtpSink
 from tests.platforms.platform import Platform, wait_until_ready
-from tests.platforms.process import PlatformProcess
+from tests.platforms.process import ROOT, PlatformProcess
 
 SERVICES = ("identity", "token", "notify", "audit")
 EDGES = (
@@ -40,18 +40,24 @@ class Parts:
 
 
 class FiveProcesses(Platform):
-    """The five deployables, each a process of its own."""
+    """The five deployables, each a process of its own, run from the working tree at *root*."""
 
     shape = "five processes"
 
     def __init__(
-        self, folder: Path, parts: Parts, settings: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        parts: Parts,
+        settings: Mapping[str, str] | None = None,
+        *,
+        root: Path = ROOT,
     ) -> None:
         super().__init__(folder, settings)
         self._parts = parts
+        self._root = root
         self._run = secrets.token_hex(4)
         self._vhost = f"gatehouse_test_{self._run}"
-        self._rabbitmq_url = ""
+        self.rabbitmq_url = ""
         self._ports = {name: free_port() for name in ("gateway", *SERVICES)}
         self._ops = {name: free_port() for name in ("gateway", *SERVICES)}
         self._roles: list[str] = []
@@ -82,17 +88,21 @@ class FiveProcesses(Platform):
         """Return the ops port of one process."""
         return f"http://127.0.0.1:{self._ops[name]}"
 
+    def database(self, name: str) -> str:
+        """Return the name of a service's database."""
+        return f"gatehouse_test_{self._run}_{name}"
+
     def start(self) -> None:
         """Make and migrate the databases, start the processes, wait for their readiness."""
         self.sink.start()
         # A virtual host of its own: another platform's consumers must not take its messages.
-        self._rabbitmq_url = self._parts.rabbitmq.create_vhost(self._vhost)
+        self.rabbitmq_url = self._parts.rabbitmq.create_vhost(self._vhost)
         for name in SERVICES:
             environment = self._service_environment(name)
             log = self.folder / f"{name}.log"
-            PlatformProcess(f"services.{name} migrate", environment, log).run()
-            self.processes[name] = PlatformProcess(f"services.{name}", environment, log)
-        self.processes["gateway"] = PlatformProcess(
+            self._process(f"services.{name} migrate", environment, log).run()
+            self.processes[name] = self._process(f"services.{name}", environment, log)
+        self.processes["gateway"] = self._process(
             "gateway", self._gateway_environment(), self.folder / "gateway.log"
         )
         for process in self.processes.values():
@@ -116,15 +126,15 @@ class FiveProcesses(Platform):
 
     async def _drop(self) -> None:
         for name in SERVICES:
-            database = self._name(name)
+            database = self.database(name)
             roles = [f"{database}_owner", f"{database}_app"]
             await drop_test_database(self._parts.postgres_admin_url, database=database, roles=roles)
 
-    def _name(self, service: str) -> str:
-        return f"gatehouse_test_{self._run}_{service}"
+    def _process(self, module: str, environment: Mapping[str, str], log: Path) -> PlatformProcess:
+        return PlatformProcess(module, environment, log, root=self._root)
 
     def _service_environment(self, name: str) -> dict[str, str]:
-        database = self._name(name)
+        database = self.database(name)
         owner, app = Role(f"{database}_owner", _key()), Role(f"{database}_app", _key())
         admin_url = self._parts.postgres_admin_url
         asyncio.run(provision(admin_url, database=database, owner=owner, app=app))
@@ -156,7 +166,7 @@ class FiveProcesses(Platform):
             "PORT": str(self._ports[name]),
             "OPS_PORT": str(self._ops[name]),
             "PUBLIC_BASE_URL": self.base_url,
-            "RABBITMQ_URL": self._rabbitmq_url,
+            "RABBITMQ_URL": self.rabbitmq_url,
         }
 
     def _own(self, name: str) -> dict[str, str]:

@@ -13,15 +13,18 @@ _STOP_SECONDS = 40
 
 
 class PlatformProcess:
-    """A `python -m MODULE` of the working tree; its output goes to a file."""
+    """A `python -m MODULE` of the working tree at *root*; its output goes to a file."""
 
-    def __init__(self, module: str, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, module: str, environment: Mapping[str, str], log: Path, *, root: Path = ROOT
+    ) -> None:
         self.module = module
         self.log = log
+        self._root = root
         self.environment = {
             **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
             **environment,
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(root),
         }
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -41,7 +44,7 @@ class PlatformProcess:
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 [sys.executable, "-m", *self.module.split()],
-                cwd=ROOT,
+                cwd=self._root,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

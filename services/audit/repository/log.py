@@ -49,7 +49,6 @@ async def list_erased(tx: Transaction, persons: Collection[UUID]) -> set[UUID]:
 
 async def add(tx: Transaction, records: Sequence[LogRecord]) -> None:
     """Add rows to the log with their personal records; two statements whatever their number."""
-    connection = await tx.driver()
     log = [
         (
             record.received_at,
@@ -82,9 +81,9 @@ async def add(tx: Transaction, records: Sequence[LogRecord]) -> None:
         for share in record.personal
     ]
     if log:
-        await connection.execute(_INSERT_LOG, *zip(*log, strict=True))
+        await (await tx.driver()).execute(_INSERT_LOG, *zip(*log, strict=True))
     if personal:
-        await connection.execute(_INSERT_PERSONAL, *zip(*personal, strict=True))
+        await (await tx.driver()).execute(_INSERT_PERSONAL, *zip(*personal, strict=True))
 
 
 async def erase(tx: Transaction, person: UUID) -> int:
