@@ -69,9 +69,7 @@ def archive_target(settings: AuditSettings) -> Target | None:
     )
 
 
-def archiver(
-    settings: AuditSettings, target: Target | None, *, clock: Clock, metrics: ArchiveMetrics
-) -> Archiver:
+def archiver(settings: AuditSettings, *, clock: Clock, metrics: ArchiveMetrics) -> Archiver:
     """Return the archiver, on connections of its own: its statements may take their time."""
     return Archiver(
         database=Database(
@@ -80,7 +78,7 @@ def archiver(
             pool_max=_ARCHIVER_POOL,
             timeout=_ARCHIVER_SECONDS,
         ),
-        target=target,
+        target=archive_target(settings),
         outbox=Outbox("audit", OUTBOX, clock),
         clock=clock,
         metrics=metrics,
@@ -109,11 +107,8 @@ class Parts:
         )
         self._watch = SequenceWatch(self._database, numbers)
         self._outbox = Outbox("audit", OUTBOX, clock)
-        self._target = archive_target(settings)
-        self._archive_metrics = ArchiveMetrics(self._metrics.registry)
-        self._archiver = archiver(
-            settings, self._target, clock=clock, metrics=self._archive_metrics
-        )
+        archive_metrics = ArchiveMetrics(self._metrics.registry)
+        self._archiver = archiver(settings, clock=clock, metrics=archive_metrics)
         self._blocks = IpBlocks(
             database=self._database,
             outbox=self._outbox,
@@ -125,19 +120,11 @@ class Parts:
         """Return the service, ready to be served."""
         health = Health()
         health.add_check("database", self._database.ping)
-        reading = Reading(
-            self._database,
-            self._recording,
-            self._clock,
-            archives=ArchiveReading(
-                database=self._database, target=self._target, metrics=self._archive_metrics
-            ),
-        )
         return Deployable(
             name="audit",
             settings=self._settings,
             http=service_app(
-                routes=routes(reading, self._blocks, self._clock),
+                routes=routes(self._reading(), self._blocks, self._clock),
                 metrics=self._metrics,
                 verifier=AssertionVerifier(
                     audience="audit",
@@ -150,6 +137,12 @@ class Parts:
             health=health,
             metrics=self._metrics,
         )
+
+    def _reading(self) -> Reading:
+        archives = ArchiveReading(
+            database=self._database, target=self._archiver.target, metrics=self._archiver.metrics
+        )
+        return Reading(self._database, self._recording, self._clock, archives=archives)
 
     @asynccontextmanager
     async def _running(self, *, owns_bus: bool) -> AsyncIterator[None]:
