@@ -241,10 +241,15 @@ class Breaking:
         await self._count()
         return await self._store.has(name)
 
-    async def remove_others(self, folder: str, keep: set[str]) -> int:
+    async def names(self, folder: str) -> Sequence[str]:
+        """List, or break."""
+        await self._count()
+        return await self._store.names(folder)
+
+    async def remove(self, names: Sequence[str]) -> None:
         """Tidy, or break."""
         await self._count()
-        return await self._store.remove_others(folder, keep)
+        await self._store.remove(names)
 
     async def _count(self) -> None:
         self.calls -= 1
