@@ -7,8 +7,8 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_v
 from pydantic_settings import NoDecode
 from yarl import URL
 
+from chassis.rates import Rate, RateField
 from chassis.settings import KeyList, Networks, ProcessSettings
-from gateway.limits.rate import Rate, RateField
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 

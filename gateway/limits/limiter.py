@@ -6,7 +6,7 @@ from math import ceil
 from typing import Protocol
 
 from chassis.jwt import AccessToken
-from gateway.limits.rate import Rate
+from chassis.rates import Rate
 
 _MICROSECONDS = 1_000_000
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from gateway.limits.rate import Rate
+from chassis.rates import Rate
 from gateway.routing.schema import LimitSpec, RouteFile, RouteSpec, UpstreamSpec
 from gateway.routing.table import DuplicateRoute, Limit, Route, RouteTable, Upstream
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from yarl import URL
 
-from gateway.limits.rate import RateField
+from chassis.rates import RateField
 
 Key = Literal["user", "address"]
 Flag = Literal["dev_inbox", "development", "docs"]

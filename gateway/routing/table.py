@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chassis.errors import MethodNotAllowed, NotFound
+from chassis.rates import Rate
 from gateway.limits.limiter import Demand
-from gateway.limits.rate import Rate
 from gateway.routing.schema import Answer, Key, SessionStep
 
 

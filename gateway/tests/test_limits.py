@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
+from chassis.rates import Rate
 from chassis.testing import FixedClock
 from gateway.limits.headers import rate_limit_headers
 from gateway.limits.limiter import Demand, Limiter, LimiterUnavailable
 from gateway.limits.memory import MemoryLimiter
-from gateway.limits.rate import Rate
 from gateway.limits.redis import RedisLimiter
 
 

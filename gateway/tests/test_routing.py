@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from chassis.errors import MethodNotAllowed, NotFound
-from gateway.limits.rate import Rate
+from chassis.rates import Rate
 from gateway.pages.hosted import MAILED, HostedPages
 from gateway.paths import segments_of
 from gateway.routing.loading import BUILT_IN, RoutesInvalid, Surroundings, load_table

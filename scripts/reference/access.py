@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gateway.limits.rate import Rate
+from chassis.rates import Rate
 from gateway.pages.hosted import MAILED, REFERENCE, HostedPages
 from gateway.routing.loading import BUILT_IN, Surroundings, load_table
 from gateway.routing.table import Limit, Route, RouteTable

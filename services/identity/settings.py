@@ -8,27 +8,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 from pydantic_settings import NoDecode
 
 from chassis.crypto import KEY_BYTES, parse_keys
+from chassis.rates import Rate, RateField
 from chassis.settings import KeyList, ServiceSettings
 from services.identity.domain.lockout import Limits
-from services.identity.domain.mail_requests import MailLimit
 
-_RATE = re.compile(r"([1-9]\d{0,5})/(second|minute|hour|day)")
-_WINDOWS = {
-    "second": timedelta(seconds=1),
-    "minute": timedelta(minutes=1),
-    "hour": timedelta(hours=1),
-    "day": timedelta(days=1),
-}
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,16}")
-
-
-def _mail_limit(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    match = _RATE.fullmatch(value.strip())
-    if match is None:
-        raise ValueError("must look like 3/hour")
-    return MailLimit(int(match[1]), _WINDOWS[match[2]])
 
 
 def _aes_256(keys: tuple[bytes, ...]) -> tuple[bytes, ...]:
@@ -76,9 +60,7 @@ class IdentitySettings(ServiceSettings):
     hash_queue_seconds: float = Field(default=5.0, gt=0, le=60)
     password_peppers: Peppers = ()
 
-    rate_limit_password_reset: Annotated[MailLimit, NoDecode, BeforeValidator(_mail_limit)] = (
-        MailLimit(3, timedelta(hours=1))
-    )
+    rate_limit_password_reset: Annotated[RateField, NoDecode] = Rate.parse("3/hour")
     registration_private: bool = False
     unverified_account_days: int = Field(default=30, ge=0, le=3650)
 

@@ -20,10 +20,10 @@ from sqlalchemy.engine import make_url
 from chassis.clock import SystemClock
 from chassis.crypto import parse_keys
 from chassis.jwt import AccessToken
+from chassis.rates import Rate
 from chassis.testing.servers import RedisServer
 from gateway.errors import TokenRevoked
 from gateway.limits.limiter import Demand
-from gateway.limits.rate import Rate
 from gateway.limits.redis import RedisLimiter
 from services.token.domain.revocations import Revocation
 from services.token.shared_denylist import SharedDenyList

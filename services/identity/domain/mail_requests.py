@@ -1,7 +1,6 @@
 """Requests for a mail, taken from anybody, and what became of them (D10)."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -40,14 +39,6 @@ class MailRequest:
     user_agent: str | None
     request_id: str
     traceparent: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class MailLimit:
-    """How many mails one mailbox gets within *window* (X-26: nobody is bombed with our mails)."""
-
-    count: int
-    window: timedelta
 
 
 class Mail(StrEnum):

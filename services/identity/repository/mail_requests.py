@@ -6,8 +6,8 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chassis.database import Transaction
+from chassis.rates import Rate
 from services.identity.domain.mail_requests import (
-    MailLimit,
     MailRequest,
     RequestKind,
     RequestOutcome,
@@ -68,10 +68,8 @@ async def mark_done(
     )
 
 
-async def is_over_limit(
-    tx: Transaction, mailbox_key: bytes, limit: MailLimit, *, now: datetime
-) -> bool:
-    """Say whether the mailbox has had its mails of this window.
+async def is_over_limit(tx: Transaction, mailbox_key: bytes, limit: Rate, *, now: datetime) -> bool:
+    """Say whether the mailbox has had its mails of the limit's period: nobody is bombed by us.
 
     The caller holds the account's row, so that two workers do not miscount.
     """
@@ -79,6 +77,6 @@ async def is_over_limit(
     statement = sa.select(sa.func.count()).where(
         c.mailbox_key == mailbox_key,
         c.outcome == str(RequestOutcome.MAILED),
-        c.done_at > now - limit.window,
+        c.done_at > now - limit.period,
     )
-    return int(await tx.scalar(statement)) >= limit.count
+    return int(await tx.scalar(statement)) >= limit.limit

@@ -14,11 +14,11 @@ from chassis.database import Database, DatabaseUnavailable, Transaction
 from chassis.ids import uuid7
 from chassis.logs import get_logger
 from chassis.outbox import Outbox
+from chassis.rates import Rate
 from contracts.identity import PasswordResetRequested, VerificationRequested
 from services.identity.domain.accounts import User
 from services.identity.domain.mail_requests import (
     Mail,
-    MailLimit,
     MailRequest,
     RequestKind,
     RequestOutcome,
@@ -84,7 +84,7 @@ class MailRequestWorker:
         *,
         mails: SecretMails,
         forced_reset: ForcedReset,
-        limit: MailLimit,
+        limit: Rate,
         added: asyncio.Event,
     ) -> None:
         self._database = database

@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from chassis.crypto import b64encode
+from chassis.rates import Rate
 from chassis.settings import complaints
-from services.identity.domain.mail_requests import MailLimit
 from services.identity.settings import IdentitySettings
 
 KEY = b64encode(b"k" * 32)
@@ -39,16 +39,16 @@ class TestSettings:
         del environment
         settings = IdentitySettings()
         assert (settings.max_login_attempts, settings.lockout_duration_minutes) == (5, 30)
-        assert settings.rate_limit_password_reset == MailLimit(3, timedelta(hours=1))
+        assert settings.rate_limit_password_reset == Rate(3, timedelta(hours=1))
         assert settings.port == 8101
 
     def test_read_the_seeds_syntax(self, environment: pytest.MonkeyPatch) -> None:
-        """Limits, peppers and flags as text."""
-        environment.setenv("RATE_LIMIT_PASSWORD_RESET", "7/day")
+        """Limits as the gateway reads them too, peppers and flags as text."""
+        environment.setenv("RATE_LIMIT_PASSWORD_RESET", "7000000 / day")
         environment.setenv("PASSWORD_PEPPERS", f"k2:{KEY},k1:{KEY}")
         environment.setenv("REQUIRE_UPPERCASE", "false")
         settings = IdentitySettings()
-        assert settings.rate_limit_password_reset == MailLimit(7, timedelta(days=1))
+        assert settings.rate_limit_password_reset == Rate(7_000_000, timedelta(days=1))
         assert [kid for kid, _ in settings.password_peppers] == ["k2", "k1"]
         assert settings.password_rules["require_uppercase"] is False
 
