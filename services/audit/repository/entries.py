@@ -24,7 +24,9 @@ async def list_entries(
     if filters.type is not None:
         conditions.append(log.type == filters.type)
     if filters.outcome is not None:
-        conditions.append(log.outcome == filters.outcome)
+        # Written out, so that any plan may use the index of what is no success.
+        outcome = sa.bindparam("outcome", filters.outcome, literal_execute=True)
+        conditions.append(log.outcome == outcome)
     statement = (
         _entries(filters.person_id)
         .where(*conditions)
