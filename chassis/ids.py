@@ -1,6 +1,7 @@
 """Identifiers that sort by the time they were made (RFC 9562 §5.7)."""
 
 import secrets
+from datetime import datetime
 from uuid import UUID
 
 from chassis.clock import Clock
@@ -11,10 +12,14 @@ _VARIANT = 0b10
 
 def uuid7(clock: Clock) -> UUID:
     """Return a UUIDv7: 48 bits of Unix milliseconds, then 74 random bits."""
-    milliseconds = int(clock.now().timestamp() * 1000)
-    value = (milliseconds & (1 << 48) - 1) << 80
-    value |= _VERSION_7 << 76
+    value = first_uuid7(clock.now()).int
     value |= secrets.randbits(12) << 64
-    value |= _VARIANT << 62
     value |= secrets.randbits(62)
     return UUID(int=value)
+
+
+def first_uuid7(moment: datetime) -> UUID:
+    """Return the UUIDv7 before which none of *moment*'s millisecond sorts."""
+    milliseconds = int(moment.timestamp() * 1000)
+    value = (milliseconds & (1 << 48) - 1) << 80
+    return UUID(int=value | _VERSION_7 << 76 | _VARIANT << 62)

@@ -19,14 +19,14 @@ _MAPPED_PREFIX = 96
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
-    """Read a comma separated list of addresses and CIDR blocks.
+    """Read a comma separated list of addresses and CIDR blocks, IPv4 ones in their own form.
 
     Raises ValueError for `*` and for blocks so wide that strangers are inside.
     """
     networks = []
     for part in filter(None, (part.strip() for part in text.split(","))):
         try:
-            network = ip_network(part)
+            network = plain_network(part)
         except ValueError:
             raise ValueError(f"{part!r} is not an address or CIDR block") from None
         if network.prefixlen < (_WIDEST_V4 if network.version == 4 else _WIDEST_V6):  # noqa: PLR2004 - IPv4

@@ -17,9 +17,16 @@ class TestTrustedProxies:
         """Nobody is believed."""
         assert parse_networks("") == ()
 
+    def test_knows_ipv4_in_ipv6_clothes(self) -> None:
+        """Clients are compared in their own form, and so is what is trusted or spared."""
+        assert parse_networks("::ffff:10.1.2.0/120") == parse_networks("10.1.2.0/24")
+
     @pytest.mark.parametrize(
         "text",
-        ["*", "0.0.0.0/0", "::/0", "0.0.0.0/1", "2000::/3", "10.0.0.1/8", "proxy", "10.0.0.0/8 ,x"],
+        [
+            *("*", "0.0.0.0/0", "::/0", "0.0.0.0/1", "2000::/3", "::ffff:0.0.0.0/96"),
+            *("10.0.0.1/8", "proxy", "10.0.0.0/8 ,x", "fe80::1%eth0"),
+        ],
     )
     def test_refuses_networks_in_which_strangers_are(self, text: str) -> None:
         """A wide network lets anybody choose an address; a typo must not pass either."""

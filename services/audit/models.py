@@ -58,6 +58,13 @@ sa.Index("ix_audit_log_event_id", _log.event_id)
 sa.Index("ix_audit_log_type", _log.type, _log.received_at, _log.event_id)
 sa.Index("ix_audit_log_source", _log.source, _log.producerseq)
 sa.Index("ix_audit_log_subject", _log.subject, postgresql_where=_log.subject.is_not(None))
+sa.Index(
+    "ix_audit_log_outcome",
+    _log.outcome,
+    _log.received_at,
+    _log.event_id,
+    postgresql_where=_log.outcome != sa.text("'success'"),
+)
 sa.Index("ix_audit_personal_person_id", _personal.person_id)
 sa.Index("ix_audit_personal_actor", _personal.actor, _personal.received_at)
 sa.Index("ix_audit_personal_target", _personal.target, _personal.received_at)

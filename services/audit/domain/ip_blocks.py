@@ -29,12 +29,15 @@ _NEVER_AUTOMATIC: tuple[Network, ...] = tuple(
         "172.16.0.0/12",
         "192.168.0.0/16",
         "::/127",
+        "64:ff9b::/96",
+        "64:ff9b:1::/48",
+        "2001::/32",
         "fc00::/7",
         "fe80::/10",
     )
 )
-"""Unspecified, loopback, private, shared (RFC 6598) and link-local: those who stand there are the
-operator's own or many behind one address."""
+"""Unspecified, loopback, private, shared (RFC 6598), link-local, and IPv4 within IPv6 (RFC 6052,
+8215, 4380), where one /64 holds everybody: who stands there is the operator's own, or many."""
 
 
 class NotBlockableError(ValueError):

@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
 
+from chassis.networks import plain_address
 from chassis.printable import printable
 from contracts.envelope import CloudEvent, format_time
 from services.audit.domain.canonical import canonical_json
@@ -139,10 +139,9 @@ def searchable_text(text: str | None) -> str | None:
 
 def _address(text: str | None) -> str | None:
     try:
-        address = ip_address(text or "")
+        return str(plain_address((text or "").partition("%")[0]))
     except ValueError:
         return None
-    return str(address).partition("%")[0]
 
 
 def _sequence(text: str | None) -> int | None:

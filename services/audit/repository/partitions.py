@@ -4,10 +4,6 @@ import sqlalchemy as sa
 
 from chassis.database import Transaction
 
-_DEFAULT_ROWS = sa.text(
-    "SELECT count(*) FROM audit_log WHERE tableoid = 'audit_log_default'::regclass"
-)
-
 
 async def ensure(tx: Transaction, *, unit: str, ahead: int) -> int:
     """Make the partitions that are missing up to *ahead* units from now; return how many."""
@@ -17,5 +13,5 @@ async def ensure(tx: Transaction, *, unit: str, ahead: int) -> int:
 
 async def count_default(tx: Transaction) -> int:
     """Count the rows that found no partition of their own."""
-    count: int = await tx.scalar(_DEFAULT_ROWS)
+    count: int = await tx.scalar(sa.select(sa.func.count_default_rows()))
     return count

@@ -5,13 +5,14 @@ import io
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from ipaddress import ip_network
+from ipaddress import ip_interface
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from chassis.errors import FieldError, InvalidInput
 from chassis.http import QueryModel
+from chassis.networks import plain_network
 from services.audit.domain.entries import Entry
 from services.audit.domain.filters import Cursor, Filters
 
@@ -48,7 +49,7 @@ def _moment(value: object) -> datetime:
 
 def _network(value: object) -> str:
     try:
-        return str(ip_network(str(value), strict=False))
+        return str(plain_network(str(ip_interface(str(value)).network)))
     except ValueError:
         raise ValueError("an IP address or network is wanted") from None
 

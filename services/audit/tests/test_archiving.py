@@ -16,6 +16,7 @@ from services.audit.archive_store.folder import FolderStore
 from services.audit.domain.archive.errors import DamagedError, PostponedError
 from services.audit.errors import ArchiveUnavailable
 from services.audit.repository import partitions
+from services.audit.repository.archive import index
 from services.audit.service.archive import writing
 from services.audit.tests.past import (
     APRIL,
@@ -251,6 +252,13 @@ class TestRefusals:
             await past.archive()
         assert await past.archiver.discard("20200101")
         assert await past.archive() == 2
+
+    async def test_nothing_is_discarded_while_an_archiver_writes(self, past: Past) -> None:
+        """It would go on behind objects that nobody knows any more."""
+        async with past.database.transaction() as leading:
+            assert await index.claim_lead(leading)
+            with pytest.raises(PostponedError, match="another_archiver"):
+                await past.archiver.discard("20200101")
 
     async def test_a_manifest_of_a_stranger_is_refused(self, past: Past) -> None:
         """Somebody with the database and the store, but without our key."""

@@ -62,10 +62,11 @@ class TestAutomaticBlocks:
         [
             *("127.0.0.1", "10.1.2.3", "172.31.0.1", "192.168.1.1", "169.254.1.1", "100.64.0.1"),
             *("::1", "fe80::1", "fd00::1", "0.0.0.0", "203.0.113.15", "2001:db8:1:2::3"),  # noqa: S104 - no listener
+            *("64:ff9b::203.0.113.16", "64:ff9b:1::1", "2001:0:4136:e378::1"),
         ],
     )
     def test_never_touch_the_operators_own(self, address: str) -> None:
-        """Loopback, private, shared, link-local, proxies, the allowlist."""
+        """Loopback, private, shared, link-local, proxies, the allowlist, IPv4 behind IPv6."""
         assert not may_block_automatically(automatic_network(ip_address(address)), OWN)
 
     @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """The detector as a part of the service: replicas, crashes, erasure, bounds."""
 
 import asyncio
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -93,6 +94,17 @@ class TestACrash:
         await watch.judge()
         await watch.judge()
         assert len(await watch.alerts()) == len(await watch.told()) == 1
+
+    async def test_goes_on_behind_a_clock_of_long_ago(self, watch: Watch, door: Door) -> None:
+        """A producer whose clock stands in the year 1 stops no rule."""
+        ancient = datetime(1, 1, 1, 0, 30, tzinfo=UTC)
+        lost = replace(door.failed(uuid4(), "203.0.113.7"), time=ancient)
+        sprayed = [door.failed(uuid4(), "203.0.113.8") for _ in range(20)]
+
+        await watch.see([lost, *sprayed])
+
+        assert len(await watch.world.log()) == 21
+        assert await watch.rules() == ["password_spraying"]
 
     async def test_of_recording_keeps_no_evidence_of_its_own(
         self, watch: Watch, door: Door

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from chassis.testing.fixtures import MakeDatabase
 from chassis.testing.servers import PostgresServer
 from services.audit.models import AUDIT_PARTITIONS
+from services.audit.repository.partitions import count_default
 from services.audit.tests.world import MIGRATIONS, World
 
 
@@ -84,6 +85,17 @@ class TestPartitions:
 
         assert recorded.sample("gatehouse_audit_default_partition_rows") == 1
         assert made == 8  # nine more were asked for; the month of the stray row stays in DEFAULT
+
+    async def test_counting_strays_reads_no_other_partition(
+        self, recorded: World, owner: asyncpg.Connection
+    ) -> None:
+        """It is done daily, on a log of any length."""
+        month = await owner.fetchval("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYYMM')")
+        async with owner.transaction():
+            # Whoever looks into the month has to wait for it, and gives up.
+            await owner.execute(f"LOCK TABLE audit_log_{month} IN ACCESS EXCLUSIVE MODE")
+            async with recorded.database.transaction() as tx:
+                assert await count_default(tx) == 0
 
     @pytest.mark.parametrize(("unit", "ahead"), [("year", 3), ("month", 61), ("month", -1)])
     async def test_nonsense_is_refused(

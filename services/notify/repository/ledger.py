@@ -65,6 +65,16 @@ async def add(tx: Transaction, message_id: UUID, order: Order) -> Message | None
     return _message((await tx.execute(statement)).one_or_none())
 
 
+async def count_newest(tx: Transaction, template: Template, *, after: UUID, most: int) -> int:
+    """Return how many mails of *template* have an id behind *after* (ids sort by time).
+
+    Nobody counts beyond *most*.
+    """
+    newest = sa.select(_C.id).where(_C.id > after, _C.template == template).limit(most).subquery()
+    count: int = await tx.scalar(sa.select(sa.func.count()).select_from(newest))
+    return count
+
+
 async def claim_due(tx: Transaction, owner: UUID, *, lease: timedelta) -> Message | None:
     """Lease the mail that is due longest, and count the attempt; None when nothing is due."""
     free = _C.leased_until.is_(None) | (_C.leased_until < sa.func.now())

@@ -2,13 +2,13 @@
 
 import asyncio
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from chassis.clock import Clock
 from chassis.database import Transaction
-from chassis.ids import uuid7
+from chassis.ids import first_uuid7, uuid7
 from chassis.inbox_rows import forget_person
 from chassis.logs import get_logger
 from chassis.outbox import Outbox
@@ -26,6 +26,10 @@ from services.notify.models import inbox
 from services.notify.repository import inbox_messages, ledger, recipients
 from services.notify.service.announcements import announce
 
+SECURITY_MAILS_PER_HOUR = 30
+"""How many alerts are mailed to the security box: who attacks in many ways must not bury it."""
+
+_HOUR = timedelta(hours=1)
 log = get_logger(__name__)
 
 
@@ -99,11 +103,17 @@ class Intake:
         cause: Cause,
         facts: dict[str, Any],
     ) -> None:
-        """Write down a mail to the security box; without one the log says so once."""
+        """Write down a mail to the security box; without one the log says so once.
+
+        Beyond so many within an hour the log alone tells: audit lists every alert.
+        """
         if self._security_email is None:
             if not self._missed_before:
                 log.warning("alert.not_mailed", reason="security_email_not_set")
             self._missed_before = True
+            return
+        if await self._is_flooded(tx):
+            log.warning("alert.not_mailed", reason="too_many_within_an_hour")
             return
         order = Order(
             cause=cause,
@@ -154,6 +164,15 @@ class Intake:
         verdict = Verdict(State.SUPPRESSED, Reason.RECIPIENT_ERASED)
         for message in await ledger.erase_user(tx, user_id):
             await announce(self._outbox, tx, message, verdict)
+
+    async def _is_flooded(self, tx: Transaction) -> bool:
+        mailed = await ledger.count_newest(
+            tx,
+            Template.SECURITY_ALERT,
+            after=first_uuid7(self._clock.now() - _HOUR),
+            most=SECURITY_MAILS_PER_HOUR,
+        )
+        return mailed >= SECURITY_MAILS_PER_HOUR
 
     async def _notify(
         self,

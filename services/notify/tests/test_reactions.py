@@ -28,7 +28,7 @@ from services.notify.consumers import REACTIONS, queues
 from services.notify.domain.messages import Cause
 from services.notify.errors import RecipientUnknown
 from services.notify.models import recipients
-from services.notify.service.intake import Intake
+from services.notify.service.intake import SECURITY_MAILS_PER_HOUR, Intake
 from services.notify.tests.kit import SECURITY_EMAIL, House, command, fact, rows_of
 
 UNTIL = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
@@ -174,6 +174,17 @@ class TestNotices:
         assert [entry["reason"] for entry in logs] == ["security_email_not_set"]
         assert await house.rows() == []
 
+    async def test_a_flood_of_alerts_does_not_bury_the_security_box(self, house: House) -> None:
+        """Who attacks in many ways at once causes so many mails an hour, and no more."""
+        for _ in range(2):
+            with capture_logs() as logs:
+                for _ in range(SECURITY_MAILS_PER_HOUR + 2):
+                    await house.receive(fact(_alert()))
+            assert [entry["reason"] for entry in logs] == ["too_many_within_an_hour"] * 2
+            house.clock.advance(timedelta(hours=1, seconds=1))
+
+        assert len(await house.rows()) == 2 * SECURITY_MAILS_PER_HOUR
+
     async def test_a_guessed_account_is_calmed(self, house: House) -> None:
         """Nobody has to change a password because strangers guess."""
         await house.register()
@@ -299,3 +310,9 @@ class TestTable:
 
         [row] = await house.rows()
         assert (row.state, row.reason) == ("suppressed", "expired")
+
+
+def _alert() -> SuspiciousActivityDetected:
+    return SuspiciousActivityDetected(
+        alert_id=uuid4(), rule="password_spraying", user_id=None, address="203.0.113.9"
+    )

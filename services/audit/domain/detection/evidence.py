@@ -18,6 +18,7 @@ NO_AGENT = "none"
 
 _NAME_LENGTH = 64
 _PROMPT = timedelta(seconds=2)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Kind(StrEnum):
@@ -80,10 +81,11 @@ class Evidence:
 def evidence_of(event: CloudEvent, *, received_at: datetime) -> Evidence | None:
     """Return what the rules count of *event*; None when that is nothing.
 
-    A producer's clock may be ahead: nothing has happened after it was received.
+    A producer's clock may be ahead: nothing has happened after it was received. One that stands
+    before 1970 tells no time to count by, and rules reckon back from times.
     """
     kind, account = _kind(event), _account(event)
-    if kind is None or account is None:
+    if kind is None or account is None or event.time < _EPOCH:
         return None
     address = _address(event.ip)
     return Evidence(

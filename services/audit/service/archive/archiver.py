@@ -75,8 +75,15 @@ class Archiver:
     async def discard(self, name: str) -> bool:
         """Forget what was written of a partition and not verified; the next pass begins anew.
 
-        Raises ArchiveUnavailable, PostponedError, DatabaseUnavailable.
+        Raises ArchiveUnavailable, DatabaseUnavailable, and PostponedError while an archiver works:
+        it would go on behind objects that nobody knows any more.
         """
+        async with self.database.transaction() as leading:
+            if not await index.claim_lead(leading):
+                raise PostponedError("another_archiver")
+            return await self._discard(name)
+
+    async def _discard(self, name: str) -> bool:
         async with self.database.transaction() as tx:
             partition = await index.find_partition(tx, name)
             written = [one.name for one in await objects.list_objects(tx, name)]
