@@ -11,7 +11,7 @@ from argon2.low_level import Type
 
 from chassis.crypto import b64encode
 from chassis.logs import get_logger
-from services.identity.hashing.foreign import UnreadableHash, read_hash
+from services.identity.hashing.foreign import StoredHash, UnreadableHash, read_hash
 from services.identity.hashing.foreign.argon2 import Argon2Hash
 
 log = get_logger(__name__)
@@ -86,13 +86,23 @@ class PasswordHasher:
             # A trace would show the hash.
             log.error("password_hash.unreadable", reason=refusal.reason)  # noqa: TRY400 - as said
             return Verdict.WRONG
-        if not known.verify(password.encode()):
+        if not _made(known, password):
             return Verdict.WRONG
         is_ours = isinstance(known, Argon2Hash) and not known.is_outdated(self._argon2)
         return Verdict.RIGHT if is_ours and key_id == self._current else Verdict.OUTDATED
 
     def _peppered(self, key_id: str, password: str) -> str:
         return b64encode(hmac.digest(self._peppers[key_id], password.encode(), hashlib.sha256))
+
+
+def _made(known: StoredHash, password: str) -> bool:
+    """Say whether *password* made the hash; one its library refuses was made by none."""
+    try:
+        return known.verify(password.encode())
+    except ValueError:
+        # A trace would show the hash.
+        log.error("password_hash.unreadable", reason="hash_refused")  # noqa: TRY400 - as said
+        return False
 
 
 def _split(stored: str) -> tuple[str | None, str]:

@@ -3,15 +3,28 @@
 from uuid import UUID
 
 from chassis.caller import Caller
+from chassis.database import Transaction
+from chassis.errors import Problem
 from services.identity.domain.accounts import User
-from services.identity.errors import AccountGone, HashingOverloaded, InvalidCredentials
+from services.identity.errors import (
+    AccountDisabled,
+    AccountGone,
+    HashingOverloaded,
+    InvalidCredentials,
+    PasswordResetRequired,
+)
 from services.identity.hashing import Hashing
+from services.identity.repository import users
 from services.identity.service.attempts import Attempts
 from services.identity.service.failures import Attempt
 
 
 class Confirmation:
-    """Verifies the current password of a logged-in user; five wrong ones lock this door alone."""
+    """Verifies the current password of a logged-in user; five wrong ones lock this door alone.
+
+    An access token is good for a moment after its session ended: a void password opens nothing
+    here either, or whoever lost the account would set a new one.
+    """
 
     def __init__(self, attempts: Attempts, hashing: Hashing) -> None:
         self.attempts = attempts
@@ -20,9 +33,10 @@ class Confirmation:
     async def confirm(
         self, user_id: UUID, password: str, *, caller: Caller
     ) -> tuple[User, Attempt]:
-        """Return the account and its attempt, which the caller settles in its transaction.
+        """Return the account and its attempt, for `settle` in the caller's transaction.
 
-        Raises AccountGone, InvalidCredentials, AccountLocked, TooManyAttempts, HashingOverloaded.
+        Raises AccountGone, InvalidCredentials, AccountDisabled, PasswordResetRequired,
+        AccountLocked, TooManyAttempts, HashingOverloaded.
         """
         attempt = await self.attempts.begin_confirmation(user_id, caller=caller)
         user = attempt.user
@@ -36,4 +50,29 @@ class Confirmation:
         if not verdict.is_right:
             await self.attempts.fail(attempt)
             raise InvalidCredentials
+        refusal = _refusal(user)
+        if refusal is not None:
+            await self.attempts.release(attempt)
+            raise refusal
         return user, attempt
+
+    async def settle(self, tx: Transaction, user: User, attempt: Attempt) -> User:
+        """Return the account as it is now, its row locked; its failures are forgotten.
+
+        Raises InvalidCredentials when the password is another by now, AccountDisabled.
+        """
+        await self.attempts.succeed(tx, attempt)
+        current = await users.find_for_update(tx, user.id)
+        if current is None or current.credentials_epoch != user.credentials_epoch:
+            raise InvalidCredentials
+        refusal = _refusal(current)
+        if refusal is not None:
+            raise refusal
+        return current
+
+
+def _refusal(user: User) -> Problem | None:
+    """Say why the right password is not enough, if so."""
+    if not user.is_usable:
+        return AccountDisabled()
+    return PasswordResetRequired() if user.password_reset_required else None

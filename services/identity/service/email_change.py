@@ -24,7 +24,7 @@ from services.identity.domain.lockout import whole_seconds
 from services.identity.domain.mail_requests import RequestKind
 from services.identity.domain.names import EmailAddress
 from services.identity.domain.one_time_tokens import OneTimeToken, digest_of
-from services.identity.errors import InvalidCredentials, TokenInvalid, TooManyEmailChanges
+from services.identity.errors import TokenInvalid, TooManyEmailChanges
 from services.identity.repository import email_changes, one_time_tokens, users
 from services.identity.service.confirmation import Confirmation
 from services.identity.service.mail_requests import MailRequests
@@ -62,10 +62,7 @@ class EmailChanges:
         """
         user, attempt = await self._confirmation.confirm(principal.user_id, password, caller=caller)
         async with self._database.transaction() as tx:
-            await self._confirmation.attempts.succeed(tx, attempt)
-            before = await users.find_for_update(tx, user.id)
-            if before is None or before.credentials_epoch != user.credentials_epoch:
-                raise InvalidCredentials
+            before = await self._confirmation.settle(tx, user, attempt)
             refusal = await self._refusal(tx, before, email)
             if refusal is None:
                 await self._store(tx, before, email, caller)

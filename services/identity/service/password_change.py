@@ -7,7 +7,7 @@ from chassis.errors import FieldError, InvalidInput
 from chassis.outbox import Outbox
 from contracts.identity import PasswordChanged
 from services.identity.domain.accounts import User
-from services.identity.errors import AccountGone, InvalidCredentials
+from services.identity.errors import AccountGone
 from services.identity.hashing import Priority
 from services.identity.passwords import Person, normalized
 from services.identity.repository import one_time_tokens, users
@@ -44,10 +44,7 @@ class PasswordChange:
         user, attempt = await self._confirmation.confirm(principal.user_id, current, caller=caller)
         password_hash = await self._choice.hash(new_password, Priority.RESET)
         async with self._database.transaction() as tx:
-            await self._confirmation.attempts.succeed(tx, attempt)
-            before = await users.find_for_update(tx, user.id)
-            if before is None or before.credentials_epoch != user.credentials_epoch:
-                raise InvalidCredentials
+            await self._confirmation.settle(tx, user, attempt)
             await one_time_tokens.void_resets(tx, user.id, now=self._clock.now())
             after = await users.set_password(tx, user.id, password_hash)
             if after is None:

@@ -68,8 +68,8 @@ class Profile:
         user, attempt = await self._confirmation.confirm(principal.user_id, password, caller=caller)
         async with self._database.transaction() as tx:
             await keep_one_administrator(tx, user.id)
-            await self._confirmation.attempts.succeed(tx, attempt)
             await counters.forget(tx, user.id, now=self._clock.now())
+            await self._confirmation.settle(tx, user, attempt)
             deleted = await users.delete(tx, user.id)
             if deleted is None:
                 raise AccountGone

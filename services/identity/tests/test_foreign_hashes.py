@@ -98,9 +98,11 @@ TOO_DEAR = [
     "$argon2id$v=19$m=102400,t=9,p=1$c2FsdHNhbHQ$" + DIGEST,
     "$argon2i$v=19$m=8,t=4294967295,p=1$c2FsdHNhbHQ$" + DIGEST,
     "$argon2d$v=19$m=1024,t=1,p=17$c2FsdHNhbHQ$" + DIGEST,
-    "$2b$15$" + "a" * 53,
-    "$2b$31$" + "a" * 53,
-    "bcrypt_sha256$$2b$20$" + "a" * 53,
+    "$argon2id$v=19$m=128,t=6400,p=16$c2FsdHNhbHQ$" + DIGEST,
+    "$argon2id$v=19$m=16,t=129,p=2$c2FsdHNhbHQ$" + DIGEST,
+    "$2b$15$" + "e" * 53,
+    "$2b$31$" + "e" * 53,
+    "bcrypt_sha256$$2b$20$" + "e" * 53,
     "$pbkdf2-sha512$2000001$c2FsdHNhbHQ$" + DIGEST,
     "$pbkdf2-sha256$1000001$c2FsdHNhbHQ$" + b64(b"d" * 64),
     "pbkdf2_sha256$9999999999$salt$" + DIGEST,
@@ -120,8 +122,13 @@ BROKEN = [
     "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$" + DIGEST + "$more",
     "$argon2x$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$" + DIGEST,
     "$2b$04$short",
-    "$2b$03$" + "a" * 53,
-    "$2x$04$" + "a" * 53,
+    "$2b$03$" + "e" * 53,
+    "$2x$04$" + "e" * 53,
+    "$2b$04$" + "a" * 53,
+    "$2b$04$" + "e" * 52 + "b",
+    "$2b$\u0660\u0664$" + "e" * 53,
+    "$pbkdf2-sha256$\u0661\u0660$c2FsdHNhbHQ$" + DIGEST,
+    "$scrypt$ln=16,r=1,p=1$c2FsdHNhbHQ$" + DIGEST,
     "$pbkdf2-sha256$0$c2FsdHNhbHQ$" + DIGEST,
     "$pbkdf2-sha256$-1$c2FsdHNhbHQ$" + DIGEST,
     "$pbkdf2-sha256$1000$$" + DIGEST,
@@ -167,6 +174,17 @@ class TestSupported:
         long = "\u00e9" * 40
         assert PasswordHasher(CHEAP).verify(bcrypted(long.encode()[:72]), long) is Verdict.OUTDATED
 
+    def test_a_library_that_refuses_a_hash_lets_nobody_in(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nor does it end the request: an attempt that is never settled counts as a failure."""
+
+        def refuse(*_: object) -> bool:
+            raise ValueError("no")
+
+        monkeypatch.setattr("services.identity.hashing.foreign.bcrypt.bcrypt.checkpw", refuse)
+        assert PasswordHasher(CHEAP).verify(bcrypted(), PASSWORD) is Verdict.WRONG
+
     def test_none_of_them_is_peppered(self) -> None:
         """A foreign hash behind our mark is nobody's."""
         hasher = PasswordHasher(CHEAP, (("k1", b"a pepper of thirty-two bytes ...."),))
@@ -197,11 +215,13 @@ class TestRefused:
         dearest = [
             "$argon2id$v=19$m=102400,t=8,p=1$c2FsdHNhbHQ$" + DIGEST,
             "$argon2id$v=19$m=8,t=102400,p=1$c2FsdHNhbHQ$" + DIGEST,
+            "$argon2id$v=19$m=6400,t=16,p=16$c2FsdHNhbHQ$" + DIGEST,
             "$2b$14$" + bcrypted()[7:],
             "$pbkdf2-sha512$2000000$c2FsdHNhbHQ$" + DIGEST,
             "$pbkdf2-sha256$1000000$c2FsdHNhbHQ$" + b64(b"d" * 64),
             "$scrypt$ln=16,r=8,p=6$c2FsdHNhbHQ$" + DIGEST,
             "$scrypt$ln=1,r=32,p=16$c2FsdHNhbHQ$" + DIGEST,
+            "$scrypt$ln=15,r=1,p=16$c2FsdHNhbHQ$" + DIGEST,
         ]
         hasher = PasswordHasher(CHEAP)
         for stored in dearest:

@@ -11,9 +11,12 @@ import bcrypt
 
 from services.identity.hashing.foreign.scheme import require
 
+# The last character of salt and digest encodes two and four bits: others never verify.
 _FORM = re.compile(
     r"(?P<django>bcrypt\$|bcrypt_sha256\$)?"
-    r"(?P<hash>\$2[aby]\$(?P<cost>\d\d)\$[./A-Za-z0-9]{53})"
+    r"(?P<hash>\$2[aby]\$(?P<cost>\d\d)\$"
+    r"[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{30}[.CGKOSWaeimquy26])",
+    re.ASCII,
 )
 _COSTS = range(4, 15)
 _BYTES = 72

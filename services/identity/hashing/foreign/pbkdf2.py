@@ -14,11 +14,13 @@ from services.identity.hashing.foreign.scheme import decode_digest, decode_salt,
 
 _FORM = re.compile(
     r"\$pbkdf2-(?P<name>sha256|sha512)\$(?:i=)?(?P<rounds>\d{1,10})(?:,l=\d{1,3})?"
-    r"\$(?P<salt>[^$]+)\$(?P<digest>[^$]+)"
+    r"\$(?P<salt>[^$]+)\$(?P<digest>[^$]+)",
+    re.ASCII,
 )
 _DJANGO = re.compile(
     r"pbkdf2_(?P<name>sha256|sha512)\$(?P<rounds>\d{1,10})"
-    r"\$(?P<salt>[^$]{1,128})\$(?P<digest>[^$]+)"
+    r"\$(?P<salt>[^$]{1,128})\$(?P<digest>[^$]+)",
+    re.ASCII,
 )
 _MAX_ROUNDS = 2_000_000
 """Times the blocks of the digest: about a second of one core with SHA-512."""

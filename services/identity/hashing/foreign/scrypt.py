@@ -18,11 +18,13 @@ from services.identity.hashing.foreign.scheme import (
 
 _FORM = re.compile(
     r"\$scrypt\$ln=(?P<ln>\d{1,2}),r=(?P<r>\d{1,4}),p=(?P<p>\d{1,4})"
-    r"\$(?P<salt>[^$]+)\$(?P<digest>[^$]+)"
+    r"\$(?P<salt>[^$]+)\$(?P<digest>[^$]+)",
+    re.ASCII,
 )
 _DJANGO = re.compile(
     r"scrypt\$(?P<n>\d{1,10})\$(?P<salt>[^$]{1,128})"
-    r"\$(?P<r>\d{1,4})\$(?P<p>\d{1,4})\$(?P<digest>[^$]+)"
+    r"\$(?P<r>\d{1,4})\$(?P<p>\d{1,4})\$(?P<digest>[^$]+)",
+    re.ASCII,
 )
 _MAX_LN = 31
 _MAX_BYTES = MAX_MEMORY_KIB * 1024
@@ -67,8 +69,8 @@ def read(text: str) -> ScryptHash | None:
         return None
     n = int(found["n"]) if django else 1 << min(int(found["ln"]), _MAX_LN)
     r, p = int(found["r"]), int(found["p"])
-    require(n > 1 and n & (n - 1) == 0 and r and p, "hash_malformed")
-    # RFC 7914 §2: N must be less than 2^(128 r / 8), which no affordable one reaches.
+    # RFC 7914 §2: N is a power of 2 and less than 2^(128 r / 8).
+    require(n > 1 and n & (n - 1) == 0 and r and p and n < 1 << 16 * r, "hash_malformed")
     block = 128 * n * r
     affordable = block <= _MAX_BYTES and block * p <= _MAX_WORK and r <= _MAX_R and p <= _MAX_P
     require(affordable, "hash_too_expensive")
