@@ -62,7 +62,11 @@ async def read_json(request: Request, model: type[M], *, limit: int = MAX_BODY_B
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON_TYPE:
         raise UnsupportedMediaType
-    body = await read_body(request, limit=limit)
+    return parse_json(await read_body(request, limit=limit), model)
+
+
+def parse_json(body: bytes, model: type[M]) -> M:
+    """Read *body* as one JSON object of *model*. Raises MalformedBody, InvalidInput."""
     document = _parse(body)
     unfit = list(_unfit_texts(document, ""))
     if unfit:

@@ -170,7 +170,7 @@ class AssertionMiddleware:
             issuer=assertion.issuer,
             principal=assertion.principal,
             client_address=assertion.client_address,
-            user_agent=headers.get("user-agent"),
+            user_agent=_text(headers.get("user-agent")),
             request_id=assertion.request_id,
             traceparent=str(state.trace),
             proven_sid=assertion.proven_sid,
@@ -206,3 +206,13 @@ def _complete(headers: MutableHeaders, state: RequestState) -> None:
     content_type = headers.get("content-type", "")
     if content_type.endswith("json"):
         headers["content-type"] = f"{content_type}; charset=utf-8"
+
+
+def _text(value: str | None) -> str | None:
+    """Return a header as its sender meant it: Starlette reads as Latin-1 what is mostly UTF-8."""
+    if value is None or value.isascii():
+        return value
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError:
+        return value

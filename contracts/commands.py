@@ -33,4 +33,21 @@ class SendPasswordResetMail(SendSecretMail):
     type: ClassVar[str] = "notify.send_password_reset_mail.v1"
 
 
-COMMANDS: tuple[type[CommandData], ...] = (SendVerificationMail, SendPasswordResetMail)
+class SendEmailChangeMail(SendSecretMail):
+    """Ask the owner of a new address to prove it; only then the account has it."""
+
+    type: ClassVar[str] = "notify.send_email_change_mail.v1"
+
+
+class SendEmailChangeNotice(SendSecretMail):
+    """Tell the present address that another was asked for, with a link that takes it back."""
+
+    type: ClassVar[str] = "notify.send_email_change_notice.v1"
+
+
+COMMANDS: tuple[type[CommandData], ...] = (
+    SendVerificationMail,
+    SendPasswordResetMail,
+    SendEmailChangeMail,
+    SendEmailChangeNotice,
+)

@@ -14,12 +14,17 @@ class UserEvent(EventData):
 
 
 class UserRegistered(UserEvent):
-    """An account was created; its address is not proven yet."""
+    """An account was created.
+
+    Its address is not proven yet, unless `is_verified`: so are imported accounts and the first
+    administrator.
+    """
 
     type: ClassVar[str] = "identity.user.registered.v1"
     email: str
     username: str
     roles: tuple[str, ...]
+    is_verified: bool = False
 
 
 class UserEmailVerified(UserEvent):
@@ -30,11 +35,16 @@ class UserEmailVerified(UserEvent):
 
 
 class UserEmailChanged(UserEvent):
-    """The account has a new address."""
+    """The account has another address.
+
+    `cause` says who wanted it: the owner, an administrator, or the owner of the previous address
+    who took a change back.
+    """
 
     type: ClassVar[str] = "identity.user.email_changed.v1"
     email: str
     previous_email: str
+    cause: Literal["owner", "admin", "revert"] = "owner"
 
 
 class UserUpdated(UserEvent):
@@ -131,7 +141,11 @@ class PasswordReset(UserEvent):
 
 
 class PasswordResetForced(UserEvent):
-    """An administrator voided the password until the owner sets a new one; every session ends."""
+    """The password is void until the owner sets a new one by mail; every session ends.
+
+    An administrator wanted it, or a change of address was taken back, or somebody else registered
+    an address before its owner proved it (then nobody is the actor).
+    """
 
     type: ClassVar[str] = "identity.password.reset_forced.v1"
 

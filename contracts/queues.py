@@ -7,7 +7,12 @@ very first start is missed. Queues of other services are theirs to declare.
 from collections.abc import Mapping
 
 from contracts.audit import SuspiciousActivityDetected
-from contracts.commands import SendPasswordResetMail, SendVerificationMail
+from contracts.commands import (
+    SendEmailChangeMail,
+    SendEmailChangeNotice,
+    SendPasswordResetMail,
+    SendVerificationMail,
+)
 from contracts.envelope import COMMANDS_EXCHANGE, EVENTS_EXCHANGE, EventData
 from contracts.identity import (
     DeviceAdded,
@@ -44,6 +49,8 @@ PLATFORM_QUEUES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "notify.commands": (
         (COMMANDS_EXCHANGE, SendVerificationMail.type),
         (COMMANDS_EXCHANGE, SendPasswordResetMail.type),
+        (COMMANDS_EXCHANGE, SendEmailChangeMail.type),
+        (COMMANDS_EXCHANGE, SendEmailChangeNotice.type),
     ),
     "notify.identity": _events(
         UserRegistered,

@@ -41,7 +41,7 @@ class Authentication:
         if route.access == "public":
             return None
         if route.access == "optional":
-            return await self._any_of_ours(credentials)
+            return await self._any_of_ours(route, credentials)
         text = bearer_token(credentials.authorization)
         if text is None:
             raise TokenRequired
@@ -66,21 +66,24 @@ class Authentication:
         except InvalidToken:
             return None
 
-    async def _any_of_ours(self, credentials: Credentials) -> AccessToken | None:
-        """Return the token, also when its session has ended; None when it has expired.
+    async def _any_of_ours(self, route: Route, credentials: Credentials) -> AccessToken | None:
+        """Return the token, or None when it has expired or its session has ended.
 
-        Logging out twice is no error, and what has expired proves nothing any more. Nor does a
-        cookie that is none of ours: nobody wrote it by hand, nobody can correct it.
+        An ended session may still be logged out, for doing so twice is no error; everywhere else it
+        proves nothing any more. Nor does a cookie that is none of ours: nobody wrote it by hand,
+        nobody can correct it.
         """
         try:
             text = bearer_token(credentials.authorization)
-            return await self._verified(text) if text else None
+            token = await self._verified(text) if text else None
         except TokenExpired:
             return None
         except InvalidToken:
             if not credentials.in_browser:
                 raise
             return None
+        ended = token and route.session is None and self._denylist.refusal(token)
+        return None if ended else token
 
     async def _verified(self, text: str) -> AccessToken:
         known = self._tokens.find(text)

@@ -5,6 +5,7 @@ and what cannot be parsed is answered with a problem like any other error.
 """
 
 import asyncio
+from collections import deque
 from typing import Any
 from uuid import uuid4
 
@@ -37,10 +38,12 @@ class GatewayProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._timer: asyncio.TimerHandle | None = None
         self._header_bytes = 0
+        self._headers_complete = False
         self._discarded = 0
         self._refusal: Problem | None = None
         self._refused = False
         self._begun = False
+        self._cycles: deque[RequestResponseCycle] = deque()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own
         """Start the clock: a connection that says nothing ends like one that says it slowly."""
@@ -48,9 +51,17 @@ class GatewayProtocol(HttpToolsProtocol):
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timer."""
+        """Forget the timer, and tell every request that its client is gone.
+
+        uvicorn tells the newest alone: one that is being answered while others wait behind it would
+        go on, and fail at its next write.
+        """
         self._stop_timer()
         super().connection_lost(exc)
+        for cycle in self._cycles:
+            if not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes off the wire; after a refusal they are only counted."""
@@ -66,6 +77,7 @@ class GatewayProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._begun = True
         self._header_bytes = 0
+        self._headers_complete = False
         self._start_timer()
 
     def on_url(self, url: bytes) -> None:
@@ -75,8 +87,13 @@ class GatewayProtocol(HttpToolsProtocol):
             self._refuse(HeadersTooLarge())
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header."""
-        super().on_header(name, value)
+        """Take one header; trailers are only counted.
+
+        The parser reports the fields behind a chunked body like headers (RFC 9110 §6.5.1), and a
+        proxy in front may not have looked at them: X-Forwarded-For would be the client's own.
+        """
+        if not self._headers_complete:
+            super().on_header(name, value)
         self._header_bytes += len(name) + len(value) + 4
         if len(self.headers) > MAX_HEADERS or self._header_bytes > MAX_HEADER_BYTES:
             self._refuse(HeadersTooLarge())
@@ -84,11 +101,15 @@ class GatewayProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Judge the form of the request target, then let uvicorn begin."""
         self._stop_timer()
+        self._headers_complete = True
         if not self.url.startswith(b"/") or b"#" in self.url:
             # Absolute form names a second host; authority and asterisk form are for proxies; a
             # fragment is never sent (RFC 9112 §3.2).
             self._refuse(AmbiguousRequest("The request target is not a path."))
         super().on_headers_complete()
+        while self._cycles and self._cycles[0].response_complete:
+            self._cycles.popleft()
+        self._cycles.append(self.cycle)
         if self.parser.should_upgrade():
             # The parser reads nothing after an upgrade, also one we do not make: without this a
             # next request on the connection would wait for ever.

@@ -1,7 +1,7 @@
 """Every request of every deployable: headers, ids, problems, assertion, health."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import httpx
 import pytest
@@ -39,7 +39,11 @@ def _signer(issuer: str) -> AssertionSigner:
 
 
 async def _call(
-    method: str, target: str, *, issuer: str = "gateway", headers: Mapping[str, str] | None = None
+    method: str,
+    target: str,
+    *,
+    issuer: str = "gateway",
+    headers: Mapping[str, str] | Sequence[tuple[bytes, bytes]] | None = None,
 ) -> httpx.Response:
     clock = SystemClock()
     app = service_app(
@@ -61,7 +65,7 @@ async def _call(
         transport=httpx.ASGITransport(app), base_url="http://test"
     ) as client:
         return await client.request(
-            method, target, headers=signed if headers is None else dict(headers)
+            method, target, headers=signed if headers is None else httpx.Headers(headers)
         )
 
 
@@ -77,6 +81,26 @@ async def test_the_gateway_is_served() -> None:
         "agent": "curl\ufffd8",
         "id": "rid-from-gateway",
     }
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ("Käfer/1 ☃".encode(), "Käfer/1 ☃"),
+        ("Käfer/1".encode("latin-1"), "Käfer/1"),
+        (b"curl/8", "curl/8"),
+        ("Käfer\u2028".encode(), "Käfer\ufffd"),
+    ],
+)
+async def test_a_user_agent_is_read_as_it_was_meant(sent: bytes, read: str) -> None:
+    """UTF-8 where it is that, else Latin-1 (RFC 9110 §5.5), and never twice encoded."""
+    value = AssertionSigner(
+        issuer="gateway", audience="identity", secrets=[KEY], clock=SystemClock()
+    ).sign("GET", "/who", request_id="r1")
+    response = await _call(
+        "GET", "/who", headers=[(b"user-agent", sent), (HEADER.encode(), value.encode())]
+    )
+    assert response.json()["agent"] == read
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """Assertions between services (D13): exactly this caller, this request, now."""
 
+import hashlib
+import hmac
+import json
 import secrets
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -114,6 +117,38 @@ def test_garbage_is_refused(value: str) -> None:
     """Whatever is not an assertion raises AssertionInvalid."""
     with pytest.raises(AssertionInvalid):
         _verifier(FixedClock(NOW)).verify(value, "GET", TARGET)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"iat": "now"},
+        {"iat": None},
+        {"iat": 1e300},
+        {"iat": []},
+        {"aud": None},
+        {"prn": {"sub": "nobody"}},
+        {"prn": {"sub": 7, "sid": 7, "roles": [], "ver": 1}},
+        {"prn": []},
+        {"psid": 7},
+        {"psid": "nothing"},
+    ],
+)
+def test_claims_of_another_kind_are_refused(odd: dict[str, object]) -> None:
+    """Rightly signed, and still no assertion: 401, not a crash."""
+    claims = {
+        "iss": "gateway",
+        "aud": "identity",
+        "mth": "GET",
+        "tgt": TARGET,
+        "rid": "r1",
+        "iat": int(NOW.timestamp()),
+    }
+    for document in (claims | odd, {k: v for k, v in claims.items() if k not in odd | {"rid": 0}}):
+        payload = b64encode(json.dumps(document).encode())
+        mac = b64encode(hmac.digest(KEY, payload.encode(), hashlib.sha256))
+        with pytest.raises(AssertionInvalid):
+            _verifier(FixedClock(NOW)).verify(f"{payload}.{mac}", "GET", TARGET)
 
 
 def test_none_is_told_apart() -> None:

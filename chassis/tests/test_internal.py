@@ -27,7 +27,7 @@ KEY = secrets.token_bytes(32)
 CALLER = Caller(
     issuer="gateway",
     client_address="192.0.2.7",
-    user_agent="curl/8",
+    user_agent="Käfer/8 ☃",
     request_id="request-0001",
     traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 )
@@ -128,7 +128,7 @@ async def test_the_callers_context_travels(client: InternalClient) -> None:
     assert answer == {
         "issuer": "token",
         "ip": "192.0.2.7",
-        "agent": "curl/8",
+        "agent": "Käfer/8 ☃",
         "id": "request-0001",
         "trace": "0af7651916cd43dd8448eb211c80319c",
     }

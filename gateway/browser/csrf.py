@@ -20,6 +20,11 @@ _FORM = re.compile(
 )
 
 
+def has_form(text: str) -> bool:
+    """Say whether *text* looks like a token of ours, authentic or not."""
+    return _FORM.fullmatch(text) is not None
+
+
 class CsrfTokens:
     """Makes and reads the tokens under keys derived from *keys*: the first signs, all verify."""
 

@@ -37,11 +37,13 @@ class TrustedOrigins:
     def check_read(self, headers: RawHeaders) -> None:
         """Let a request pass that only reads, unless the browser says a stranger asks for it.
 
-        Without Fetch Metadata nothing is said of reading. Raises CrossOriginRefused.
+        A browser without Fetch Metadata sends an Origin when a page of another asks to read; who
+        sends neither is no page's script. Raises CrossOriginRefused.
         """
-        site = _single(headers, b"sec-fetch-site")
-        if site is not None and site not in _OURS:
-            self.check_change(headers)
+        site, origin = _single(headers, b"sec-fetch-site"), _single(headers, b"origin")
+        if site in _OURS or (site is None and origin is None):
+            return
+        self.check_change(headers)
 
 
 def _single(headers: RawHeaders, name: bytes) -> str | None:

@@ -166,15 +166,16 @@ class Proxy:
 
 
 async def _content(request: Inbound, body: RequestBody) -> Content:
-    """Return what is sent on: a stream to a product, to our own services the whole body.
+    """Return what is sent on: a stream to a product, to our own services mostly the whole body.
 
     A connection to one of our services is taken only for a request that has arrived: a few hundred
-    bodies that never end would else hold them all, and nobody could log in.
+    bodies that never end would else hold them all, and nobody could log in. Imports are too large
+    for that, and only administrators send them.
     """
     if not request.framing.has_body:
         body.skip()
         return None
-    return await body.whole() if request.upstream.service else body.chunks()
+    return body.chunks() if request.route.stream_body else await body.whole()
 
 
 async def _next_piece(

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from multidict import CIMultiDict
 
 from contracts.browser import DEVICE_HEADER
+from gateway.browser.csrf import has_form
 from gateway.browser.mode import CSRF_HEADER
 from gateway.proxy.inbound import Inbound
 
@@ -114,8 +115,8 @@ def _for_upstream(name: str, value: bytes, request: Inbound) -> bytes | None:
         return value if request.route.forward_token else None
     if name.startswith("gatehouse"):
         return value if _is_device_of_ours(name, request) else None
-    if name == CSRF_HEADER and request.in_browser:
-        return None  # it was meant for this gateway; elsewhere it is a product's own
+    if name == CSRF_HEADER and (request.in_browser or has_form(value.decode("latin-1"))):
+        return None  # it was meant for this gateway; anything else is a product's own
     if name == "cookie":
         return None if request.upstream.service else _foreign_cookies(value)
     return value

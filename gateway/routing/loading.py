@@ -98,6 +98,7 @@ class _Builder:
             or self._timeouts.get(spec.upstream or "", _PAGE_TIMEOUT),
             forward_token=spec.forward_token,
             session=spec.session,
+            stream_body=spec.stream_body or not service,
         )
 
     def _add_upstream(self, spec: UpstreamSpec, *, service: bool) -> None:

@@ -87,6 +87,7 @@ class RouteSpec(_Spec):
     read_timeout: Seconds | None = None
     forward_token: bool = False
     session: SessionStep | None = None
+    stream_body: bool = False
     when: Flag | None = None
 
     @model_validator(mode="after")

@@ -39,7 +39,8 @@ class Route:
     """Where a request goes and on which conditions.
 
     `roles` is empty when any user may call it; `body_limit` is in bytes, `read_timeout` in
-    seconds: the longest silence of the upstream. `session` is what it does with the caller's.
+    seconds: the longest silence of the upstream. `session` is what it does with the caller's,
+    `stream_body` passes a body on as it arrives.
     """
 
     path: str
@@ -54,6 +55,7 @@ class Route:
     read_timeout: float
     forward_token: bool
     session: SessionStep | None
+    stream_body: bool
 
 
 @dataclass(slots=True)

@@ -114,6 +114,15 @@ class TestThePrincipal:
         assert world.identity.seen[0].assertion.principal is None
         assert world.shop.seen[0].header("x-auth-subject") is None
 
+    async def test_keeps_the_csrf_token_on_public_routes(self, world: World) -> None:
+        """A page may send it with every request; a product's own token of that name passes."""
+        ann = Browser(world)
+        await ann.ask("POST", "/open/form", data=b"x")
+        ann.csrf = "the.shops.own"
+        await ann.ask("POST", "/open/form", data=b"x")
+        shown = [seen.header("x-csrf-token") for seen in world.shop.seen]
+        assert shown == [None, "the.shops.own"]
+
     @pytest.mark.parametrize("place", ["query", "other cookie", "body"])
     async def test_is_nobody_with_a_token_elsewhere(self, world: World, place: str) -> None:
         """Query, body and foreign cookies hold no credentials."""

@@ -292,9 +292,19 @@ class TestTheCsrfEndpoint:
         assert set_cookies(anonymous)["gatehouse-csrf"][0] == token
         assert refused.document["code"] == "csrf_token_of_another_session"
 
-    async def test_is_refused_to_pages_of_other_origins(self, world: World) -> None:
-        """They could else have it replace a good cookie."""
-        site = {"Sec-Fetch-Site": "cross-site"}
+    @pytest.mark.parametrize(
+        "site",
+        [
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "garbage"},
+            {"Origin": "https://evil.example"},
+            {"Origin": "null"},
+        ],
+    )
+    async def test_is_refused_to_pages_of_other_origins(
+        self, world: World, site: dict[str, str]
+    ) -> None:
+        """They could else have it replace a good cookie, also where Fetch Metadata is unknown."""
         answer = await Browser(world).ask("GET", TOKEN, site=site)
         assert (answer.status, answer.document["code"]) == (403, "cross_origin_refused")
         assert set_cookies(answer) == {}

@@ -9,7 +9,7 @@ from gateway.pages.hosted import FOLDER
 from gateway.tests.world import World
 from gateway.tests.world import world as start_world
 
-PAGES = ["/verify-email", "/reset-password"]
+PAGES = ["/verify-email", "/reset-password", "/revert-email"]
 
 
 class TestPages:

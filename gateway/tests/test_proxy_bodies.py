@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.tests.scripted import routes_to, scripted
+from gateway.tests.signing import Subject
 from gateway.tests.world import World
 from gateway.tests.world import world as start_world
 
@@ -70,6 +71,27 @@ class TestBodies:
         answer = await world.ask("POST", "/api/v1/auth/login", data=b"x" * 64 * 1024)
         assert answer.status == 200
         assert len(world.token.seen[0].body) == 64 * 1024
+
+    async def test_of_imports_reach_our_own_service_as_they_arrive(self, world: World) -> None:
+        """And may be larger; a token without the role is refused before."""
+        path = "/api/v1/admin/users/import"
+        world.identity.hold = asyncio.Event()
+        head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n"
+        plain, boss = (
+            "".join(f"{name}: {value}\r\n" for name, value in world.bearer(who).items())
+            for who in (Subject(), Subject(roles=("user", "admin")))
+        )
+        refused = await world.raw(f"{head}{plain}Connection: close\r\n\r\n".encode())
+        assert refused.startswith(b"HTTP/1.1 403")
+        assert not world.identity.arrived.is_set()
+        reader, writer = await asyncio.open_connection(world.host, world.port)
+        writer.write(f"{head}{boss}\r\n".encode() + b"x")
+        await world.identity.arrived.wait()
+        writer.write(b"x" * 99_999)
+        world.identity.hold.set()
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        writer.close()
+        assert len(world.identity.seen[0].body) == 100_000
 
     async def test_larger_than_any_buffer_pass_both_ways(self, world: World) -> None:
         """Eight megabytes up and down through a product's route."""

@@ -124,3 +124,31 @@ class TestClientsThatLeave:
         writer.close()
         await eventually(world.shop.gone.is_set)
         assert world.shop.seen == []
+
+    async def test_before_others_of_the_connection_are_noticed(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The request that is being answered ends quietly, though another waits behind it."""
+        ended = asyncio.Event()
+
+        async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            try:
+                while True:
+                    writer.write(b"1\r\nx\r\n")
+                    await writer.drain()
+                    await asyncio.sleep(0)
+            finally:
+                ended.set()
+
+        async with (
+            scripted(script) as url,
+            start_world(tmp_path, routes_file=routes_to(url, tmp_path)) as world,
+        ):
+            reader, writer = await asyncio.open_connection(world.host, world.port)
+            writer.write(b"GET /odd/x HTTP/1.1\r\nHost: a\r\n\r\n" * 2)
+            await reader.readuntil(b"\r\n\r\n")
+            writer.transport.abort()
+            await eventually(ended.is_set)
+        assert "request.crashed" not in capsys.readouterr().out

@@ -44,6 +44,22 @@ class TestPoll:
         assert before.status == 200
         assert (after.status, after.document["code"]) == (401, code)
 
+    @pytest.mark.parametrize("kind", ["sid", "jti", "sub"])
+    async def test_leaves_nobody_where_a_token_is_optional(self, world: World, kind: str) -> None:
+        """A product learns no name from a token that is dead; logout alone still does."""
+        ann = Subject()
+        headers = world.bearer(ann, jti="j1")
+        value = {"sid": str(ann.sid), "jti": "j1", "sub": ann.id}[kind]
+        await world.ask("GET", "/maybe/x", headers=headers)
+        world.token.revoke(kind, value, soon(), below=2)
+        await polled(world, times=2)
+        await world.ask("GET", "/maybe/x", headers=headers)
+        await world.ask("POST", "/api/v1/auth/logout", headers=headers)
+        assert [seen.header("x-auth-subject") for seen in world.shop.seen] == [ann.id, None]
+        assertion = world.token.seen[-1].assertion
+        assert assertion is not None
+        assert assertion.principal is not None
+
     async def test_lets_the_refreshed_token_of_a_changed_subject_pass(self, world: World) -> None:
         """Only older versions are stale."""
         sub = uuid4()

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
 import gateway.protocol
 import gateway.proxy.body
 from gateway.tests.world import World
+from gateway.tests.world import world as start_world
 
 OK = b"GET /open/ok HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 GET = b"GET /open/x HTTP/1.1\r\n"
@@ -163,6 +165,39 @@ class TestPipelining:
         answer = await world.raw(head + smuggled + OK)
         assert answer.startswith(b"HTTP/1.1 401")
         assert [seen.target for seen in world.shop.seen] == ["/open/ok"]
+
+
+class TestTrailers:
+    """Fields behind a chunked body."""
+
+    CHUNKED = b"POST /open/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
+    LAST = b"Connection: close\r\n\r\n1\r\nx\r\n0\r\n"
+
+    async def test_are_no_headers(self, tmp_path: Path) -> None:
+        """Neither an address a trusted proxy did not write, nor anything else."""
+        async with start_world(tmp_path, trusted_proxies="127.0.0.1/32") as world:
+            head = self.CHUNKED + b"X-Forwarded-For: 198.51.100.7\r\n" + self.LAST
+            trailers = b"X-Forwarded-For: 203.0.113.9\r\nHost: b\r\nCookie: a=b\r\nX-Late: 1\r\n"
+            answer = await world.raw(head + trailers + b"\r\n")
+        assert answer.startswith(b"HTTP/1.1 200")
+        (seen,) = world.shop.seen
+        assert seen.body == b"x"
+        assert seen.header("x-forwarded-for") == "198.51.100.7"
+        assert not {"cookie", "x-late"} & {name for name, _ in seen.headers}
+
+    async def test_count_as_headers(self, world: World) -> None:
+        """What nobody reads may not be endless either."""
+        trailers = b"X-Late: %s\r\n" % (b"1" * 1000) * 40
+        answer = await world.raw(self.CHUNKED + self.LAST + trailers + b"\r\n")
+        assert answer.startswith(b"HTTP/1.1 431")
+        assert world.shop.seen == []
+
+    async def test_leave_the_next_request_whole(self, world: World) -> None:
+        """Its headers are read again."""
+        first = self.CHUNKED + b"\r\n1\r\nx\r\n0\r\nX-Late: 1\r\n\r\n"
+        answer = await world.raw(first + OK.replace(b"Host", b"X-Early: 1\r\nHost"))
+        assert answer.count(b"HTTP/1.1 200") == 2
+        assert world.shop.seen[1].header("x-early") == "1"
 
 
 class TestUpgrades:

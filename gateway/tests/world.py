@@ -47,6 +47,12 @@ upstream = "shop"
 access = "public"
 
 [[route]]
+path = "/maybe/{{rest...}}"
+methods = ["GET"]
+upstream = "shop"
+access = "optional"
+
+[[route]]
 path = "/shop/orders/{{id}}"
 methods = ["GET"]
 upstream = "shop"

@@ -1,7 +1,7 @@
 """The operations identity answers: accounts, passwords, administration."""
 
 from chassis.errors import Problem
-from scripts.reference.operation import Answer, Operation
+from scripts.reference.operation import NDJSON, Answer, Operation
 from scripts.reference.shapes import Outcome, PasswordPolicy
 from services.identity import errors, schemas
 
@@ -17,6 +17,7 @@ _CONFIRMING: tuple[type[Problem], ...] = (
 )
 _ACCOUNT = {200: Answer(text="The account as it is now.", model=schemas.AccountView)}
 _USERS = "/api/v1/admin/users"
+_SOMEBODY = "019b796d-d600-7df0-bc9d-ce7d0bac5517"
 
 ACCOUNTS = (
     Operation(
@@ -43,14 +44,15 @@ ACCOUNTS = (
         name="verifyEmail",
         tag="Accounts",
         summary="Prove an e-mail address",
-        text="Takes the token of the mailed link. Repeating it for a proven address is no error.",
+        text="""Takes the token of the mailed link, also of one that confirms a new address.
+            Repeating it for a proven address is no error.""",
         body=schemas.TokenBody,
         answers={
             200: Answer(
                 text="The address is proven.", model=Outcome, example={"status": "verified"}
             )
         },
-        problems=(errors.TokenInvalid,),
+        problems=(errors.TokenInvalid, errors.AlreadyTaken),
     ),
     Operation(
         method="POST",
@@ -90,6 +92,37 @@ ACCOUNTS = (
         body=schemas.PasswordBody,
         answers={204: Answer(text="The account is gone.")},
         problems=(*_CONFIRMING, errors.LastAdministrator),
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/users/me/email",
+        name="changeEmail",
+        tag="Accounts",
+        summary="Ask for another e-mail address",
+        text="""Needs the password. The new address gets a link that confirms it (for
+            `POST /api/v1/auth/email/verify`), the present one a link that takes the change back.
+            The answer is the same whether the new address is taken or not.""",
+        body=schemas.EmailChangeBody,
+        answers={202: _ACCEPTED},
+        problems=(*_CONFIRMING, errors.TooManyEmailChanges),
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/users/me/email/revert",
+        name="revertEmail",
+        tag="Accounts",
+        summary="Take a change of address back",
+        text="""Takes the token mailed to the previous address, within seven days, once. Every
+            session ends, the password is void, and a link to set another is mailed.""",
+        body=schemas.TokenBody,
+        answers={
+            200: Answer(
+                text="The account has its previous address.",
+                model=Outcome,
+                example={"status": "reverted"},
+            )
+        },
+        problems=(errors.TokenInvalid,),
     ),
     Operation(
         method="GET",
@@ -184,6 +217,30 @@ ADMINISTRATION = (
         problems=(errors.RoleRequired,),
     ),
     Operation(
+        method="POST",
+        path=f"{_USERS}/import",
+        name="importUsers",
+        tag="Administration",
+        summary="Import accounts with the password hashes they have",
+        text="""NDJSON: one account a line, at most 50 000 lines of 16 KiB and 16 MiB in all. The
+            answer has a line for each, as it is decided, and last one that says `finished`, or
+            `stopped` with a code. A bad line stops no other; an address that has an account
+            already answers `exists`, so that an import may be sent again. Hashes: bcrypt, Argon2,
+            PBKDF2-SHA256 and -SHA512, scrypt, as PHC strings or as passlib and Django write them;
+            they are replaced at the next login. Nobody gets a mail.""",
+        body=schemas.ImportLine,
+        body_media="application/x-ndjson",
+        answers={
+            200: Answer(
+                text="A line for each line of the request.",
+                model=schemas.LineResult,
+                media=NDJSON,
+                example={"line": 1, "status": "created", "id": _SOMEBODY},
+            )
+        },
+        problems=(errors.RoleRequired, errors.ImportRunning),
+    ),
+    Operation(
         method="GET",
         path=f"{_USERS}/{{id}}",
         name="getUser",
@@ -191,6 +248,23 @@ ADMINISTRATION = (
         summary="Read an account",
         answers=_ACCOUNT,
         problems=(errors.RoleRequired, errors.UnknownUser),
+    ),
+    Operation(
+        method="PATCH",
+        path=f"{_USERS}/{{id}}",
+        name="editUser",
+        tag="Administration",
+        summary="Correct the names of an account",
+        text="""A new address is not proven unless `is_verified` is true: a link is mailed to it.
+            Links mailed to the previous address open nothing any more.""",
+        body=schemas.EditBody,
+        answers=_ACCOUNT,
+        problems=(
+            errors.RoleRequired,
+            errors.UnknownUser,
+            errors.AlreadyTaken,
+            errors.LastAdministrator,
+        ),
     ),
     Operation(
         method="DELETE",

@@ -155,7 +155,7 @@ class _Writer:
         if parameters:
             entry["parameters"] = parameters
         if operation.body:
-            content = {"application/json": {"schema": self._schemas.reference(operation.body)}}
+            content = {operation.body_media: {"schema": self._schemas.reference(operation.body)}}
             entry["requestBody"] = {"required": operation.body_required, "content": content}
         answers = {str(status): self._answer(a) for status, a in operation.answers.items()}
         entry["responses"] = answers | self._refusals.responses(operation, self._access)

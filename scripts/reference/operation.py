@@ -10,6 +10,7 @@ from chassis.errors import Problem
 
 JSON = ("application/json",)
 HTML = ("text/html",)
+NDJSON = ("application/x-ndjson",)
 EXPORT = ("application/x-ndjson", "text/csv")
 
 
@@ -46,6 +47,7 @@ class Operation:
     text: str = ""
     body: type[BaseModel] | None = None
     body_required: bool = True
+    body_media: str = "application/json"
     query: type[BaseModel] | None = None
     headers: tuple[str, ...] = ()
     answers: Mapping[int, Answer] = field(default_factory=dict)

@@ -165,6 +165,7 @@ def _page(path: str, name: str, summary: str, media: tuple[str, ...] = HTML) -> 
 PAGES = (
     _page("/verify-email", "showVerifyEmail", "The page behind a mailed verification link"),
     _page("/reset-password", "showResetPassword", "The page behind a mailed reset link"),
+    _page("/revert-email", "showRevertEmail", "The page behind a link that takes a change back"),
     _page("/docs", "showDocs", "This reference, to read and try"),
     _page("/redoc", "showRedoc", "This reference, to read"),
     _page("/openapi.json", "getOpenApi", "This document (OpenAPI 3.1)", JSON),

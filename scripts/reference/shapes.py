@@ -38,7 +38,9 @@ class ProblemDetails(BaseModel):
 class Outcome(Shape):
     """What became of the request."""
 
-    status: Literal["accepted", "verified", "password_reset", "password_changed", "logged out"]
+    status: Literal[
+        "accepted", "verified", "password_reset", "password_changed", "reverted", "logged out"
+    ]
 
 
 class CsrfToken(Shape):

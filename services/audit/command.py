@@ -12,7 +12,7 @@ from chassis.crypto import b64encode
 from chassis.database import DatabaseUnavailable
 from chassis.logs import configure
 from chassis.settings import load
-from services.audit.app import archive_target, archiver
+from services.audit.app import archiver
 from services.audit.domain.archive.errors import DamagedError, PostponedError
 from services.audit.errors import ArchiveUnavailable
 from services.audit.repository.archive import index
@@ -42,12 +42,8 @@ def archive(arguments: Sequence[str]) -> int:
     asked = _parser().parse_args(arguments)
     settings = load(AuditSettings, needs=("archive_url",))
     configure(level="warning", style="console")
-    working = archiver(
-        settings,
-        archive_target(settings),
-        clock=SystemClock(),
-        metrics=ArchiveMetrics(CollectorRegistry()),
-    )
+    metrics = ArchiveMetrics(CollectorRegistry())
+    working = archiver(settings, clock=SystemClock(), metrics=metrics)
     return asyncio.run(_perform(working, asked))
 
 

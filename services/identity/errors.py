@@ -78,6 +78,20 @@ class TooManyAttempts(TooManyRequests):
     title = "Too many attempts."
 
 
+class TooManyEmailChanges(TooManyRequests):
+    """This account asked for too many changes of its address: each of them writes mails."""
+
+    code = "too_many_email_changes"
+    title = "Too many changes of the e-mail address."
+
+
+class ImportRunning(Conflict):
+    """Somebody imports accounts right now; the next import waits for its end."""
+
+    code = "import_running"
+    title = "Accounts are being imported right now."
+
+
 class HashingOverloaded(Unavailable):
     """The hashing pool could not take the work before its deadline."""
 

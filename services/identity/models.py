@@ -38,7 +38,8 @@ def _user_id(*, primary_key: bool = False, nullable: bool = False) -> sa.Column[
 
 # `email_folded` and `username` (stored folded) are the unique ones. `is_locked` is an
 # administrator's lock; `locked_until` repeats the end of a failure lock for readers, what decides
-# is `login_counters`.
+# is `login_counters`. `unverified_since` is set while the address is not proven: whoever has never
+# logged in goes some weeks later.
 users = sa.Table(
     "users",
     metadata,
@@ -57,6 +58,12 @@ users = sa.Table(
     sa.Column("version", sa.BigInteger, nullable=False, server_default=sa.text("1")),
     _moment("created_at", nullable=False),
     _moment("last_login"),
+    _moment("unverified_since"),
+    sa.Index(
+        "ix_users_unverified_since",
+        "unverified_since",
+        postgresql_where=sa.text("unverified_since IS NOT NULL"),
+    ),
     sa.Index(
         "ix_users_email_prefix",
         "email_folded",
@@ -105,6 +112,41 @@ def _one_time_tokens(name: str) -> sa.Table:
 email_verifications = _one_time_tokens("email_verifications")
 password_resets = _one_time_tokens("password_resets")
 
+# One wish for another address: confirmed by the new one, taken back by the previous one. A live
+# `revert_hash` holds the previous address for the account. Rows go a week after it expired.
+email_changes = sa.Table(
+    "email_changes",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    _user_id(),
+    sa.Column("email", sa.Text, nullable=False),
+    sa.Column("email_folded", sa.Text, nullable=False),
+    sa.Column("previous_email", sa.Text, nullable=False),
+    sa.Column("previous_email_folded", sa.Text, nullable=False),
+    sa.Column("credentials_epoch", sa.Integer, nullable=False),
+    _moment("requested_at", nullable=False),
+    sa.Column("token_hash", sa.LargeBinary, unique=True),
+    _moment("expires_at", nullable=False),
+    _moment("confirmed_at"),
+    _moment("voided_at"),
+    sa.Column("revert_hash", sa.LargeBinary, nullable=False, unique=True),
+    _moment("revert_expires_at", nullable=False),
+    _moment("reverted_at"),
+    _moment("revert_voided_at"),
+    sa.Index("ix_email_changes_user_id", "user_id", "requested_at"),
+    sa.Index("ix_email_changes_previous", "previous_email_folded"),
+    sa.Index("ix_email_changes_revert_expires_at", "revert_expires_at"),
+)
+
+# Usernames nobody gets for a while: of registrations that were silently none (private mode).
+username_holds = sa.Table(
+    "username_holds",
+    metadata,
+    sa.Column("username", sa.Text, primary_key=True),
+    _moment("held_until", nullable=False),
+    sa.Index("ix_username_holds_held_until", "held_until"),
+)
+
 # Anybody's wish for a mail (D10). `mailbox` is emptied when it was dealt with, the row goes a day
 # later; `mailbox_key` is an HMAC, to count by.
 mail_requests = sa.Table(
@@ -131,7 +173,8 @@ mail_requests = sa.Table(
     sa.Index("ix_mail_requests_done_at", "done_at"),
 )
 
-# `key` is `user:<id>`, `name:<hmac>` or `device:<id>`; `pending` holds UUIDv7s of reservations.
+# `key` is `user:<id>`, `confirm:<id>` (the password repeated inside), `name:<hmac>` or
+# `device:<id>`; `pending` holds UUIDv7s of reservations.
 # Rows of unknown names and devices go when nothing touched them for long, and are capped.
 login_counters = sa.Table(
     "login_counters",

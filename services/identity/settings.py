@@ -80,6 +80,7 @@ class IdentitySettings(ServiceSettings):
         MailLimit(3, timedelta(hours=1))
     )
     registration_private: bool = False
+    unverified_account_days: int = Field(default=30, ge=0, le=3650)
 
     bootstrap_admin_email: str | None = None
     bootstrap_admin_password: SecretStr | None = None
@@ -94,6 +95,11 @@ class IdentitySettings(ServiceSettings):
             lockout=timedelta(minutes=self.lockout_duration_minutes),
             max_per_source=self.max_login_failures_per_source,
         )
+
+    @property
+    def unverified_life(self) -> timedelta | None:
+        """Return how long an account may wait to be verified; None for ever."""
+        return timedelta(days=self.unverified_account_days) or None
 
     @property
     def password_rules(self) -> dict[str, int | bool | None]:

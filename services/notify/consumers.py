@@ -8,7 +8,13 @@ from chassis.bus import Binding, QueueSpec
 from chassis.database import Transaction
 from chassis.subscriptions import Subscription, data_of
 from contracts.audit import SuspiciousActivityDetected
-from contracts.commands import SendPasswordResetMail, SendSecretMail, SendVerificationMail
+from contracts.commands import (
+    SendEmailChangeMail,
+    SendEmailChangeNotice,
+    SendPasswordResetMail,
+    SendSecretMail,
+    SendVerificationMail,
+)
 from contracts.envelope import (
     COMMANDS_EXCHANGE,
     EVENTS_EXCHANGE,
@@ -50,6 +56,15 @@ class Reactions:
     async def send_password_reset_mail(self, tx: Transaction, event: CloudEvent) -> None:
         """Mail a reset link."""
         await self._order(tx, event, Template.PASSWORD_RESET, data_of(event, SendPasswordResetMail))
+
+    async def send_email_change_mail(self, tx: Transaction, event: CloudEvent) -> None:
+        """Mail a link to a new address."""
+        await self._order(tx, event, Template.EMAIL_CHANGE, data_of(event, SendEmailChangeMail))
+
+    async def send_email_change_notice(self, tx: Transaction, event: CloudEvent) -> None:
+        """Mail the present address a link that takes the change back."""
+        notice = data_of(event, SendEmailChangeNotice)
+        await self._order(tx, event, Template.EMAIL_CHANGE_NOTICE, notice)
 
     async def user_registered(self, tx: Transaction, event: CloudEvent) -> None:
         """Remember the recipient."""
@@ -152,6 +167,8 @@ REACTIONS: Mapping[str, Mapping[type[EventData], _Method]] = {
     "notify.commands": {
         SendVerificationMail: Reactions.send_verification_mail,
         SendPasswordResetMail: Reactions.send_password_reset_mail,
+        SendEmailChangeMail: Reactions.send_email_change_mail,
+        SendEmailChangeNotice: Reactions.send_email_change_notice,
     },
     "notify.identity": {
         UserRegistered: Reactions.user_registered,

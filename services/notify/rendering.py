@@ -23,6 +23,8 @@ SUBJECTS: Mapping[Template, str] = {
     Template.PASSWORD_RESET: "Reset your password",
     Template.PASSWORD_WAS_RESET: "Your password was reset",
     Template.PASSWORD_CHANGED: "Your password was changed",
+    Template.EMAIL_CHANGE: "Confirm your new e-mail address",
+    Template.EMAIL_CHANGE_NOTICE: "A new e-mail address for your account was asked for",
     Template.EMAIL_CHANGED: "The e-mail address of your account was changed",
     Template.ACCOUNT_LOCKED: "Your account is locked for a while",
     Template.NEW_DEVICE: "A new device has logged in to your account",

@@ -17,6 +17,7 @@ BODIES = {
     "/api/v1/auth/password-reset": {"email": "a@example.com"},
     "/api/v1/auth/password-reset/verify": {"token": "x", "new_password": "Abcdef1!x"},
     "/api/v1/auth/email/verify": {"token": "x"},
+    "/api/v1/users/me/email/revert": {"token": "x"},
     "/api/v1/auth/email/resend-verification": {"email": "a@example.com"},
 }
 JSON = "application/json"

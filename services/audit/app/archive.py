@@ -38,9 +38,7 @@ def archive_target(settings: AuditSettings) -> Target | None:
     )
 
 
-def archiver(
-    settings: AuditSettings, target: Target | None, *, clock: Clock, metrics: ArchiveMetrics
-) -> Archiver:
+def archiver(settings: AuditSettings, *, clock: Clock, metrics: ArchiveMetrics) -> Archiver:
     """Return the archiver, on connections of its own: its statements may take their time."""
     return Archiver(
         database=Database(
@@ -49,7 +47,7 @@ def archiver(
             pool_max=_ARCHIVER_POOL,
             timeout=_ARCHIVER_SECONDS,
         ),
-        target=target,
+        target=archive_target(settings),
         outbox=Outbox("audit", OUTBOX, clock),
         clock=clock,
         metrics=metrics,

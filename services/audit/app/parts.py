@@ -18,7 +18,7 @@ from chassis.rabbitmq import open_bus
 from chassis.relay import Relay
 from chassis.schema_version import schema_check
 from services.audit import models
-from services.audit.app.archive import archive_target, archiver
+from services.audit.app.archive import archiver
 from services.audit.consumers import consumer
 from services.audit.domain.leaves import SALT_BYTES
 from services.audit.models import OUTBOX
@@ -74,11 +74,8 @@ class Parts:
         )
         self._watch = SequenceWatch(self._database, numbers)
         self._outbox = Outbox("audit", OUTBOX, clock)
-        self._target = archive_target(settings)
-        self._archive_metrics = ArchiveMetrics(self._metrics.registry)
-        self._archiver = archiver(
-            settings, self._target, clock=clock, metrics=self._archive_metrics
-        )
+        archive_metrics = ArchiveMetrics(self._metrics.registry)
+        self._archiver = archiver(settings, clock=clock, metrics=archive_metrics)
         self._blocks = IpBlocks(
             database=self._database,
             outbox=self._outbox,
@@ -121,7 +118,7 @@ class Parts:
 
     def _reading(self) -> Reading:
         archives = ArchiveReading(
-            database=self._database, target=self._target, metrics=self._archive_metrics
+            database=self._database, target=self._archiver.target, metrics=self._archiver.metrics
         )
         return Reading(self._database, self._recording, self._clock, archives=archives)
 

@@ -1,5 +1,6 @@
 """Where archives are kept: a folder, or a bucket of an S3-compatible store (D18)."""
 
+from collections.abc import Sequence
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -30,8 +31,12 @@ class ArchiveStore(Protocol):
         """Say whether there is an object."""
         ...
 
-    async def remove_others(self, folder: str, keep: set[str]) -> int:
-        """Remove from *folder* what is not to be kept, half-written drafts too; return how many."""
+    async def names(self, folder: str) -> Sequence[str]:
+        """Return everything that is in *folder*, half-written drafts too."""
+        ...
+
+    async def remove(self, names: Sequence[str]) -> None:
+        """Remove these objects; those that are gone already are gone."""
         ...
 
 

@@ -5,7 +5,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
@@ -41,9 +41,13 @@ class FolderStore:
         """Say whether there is an object. Raises ArchiveUnavailable."""
         return await _in_thread((self._folder / name).is_file)
 
-    async def remove_others(self, folder: str, keep: set[str]) -> int:
-        """Remove all files of *folder* but those to *keep*. Raises ArchiveUnavailable."""
-        return await _in_thread(lambda: _remove_others(self._folder, folder, keep))
+    async def names(self, folder: str) -> Sequence[str]:
+        """Return all files of *folder*. Raises ArchiveUnavailable."""
+        return await _in_thread(lambda: _names(self._folder, folder))
+
+    async def remove(self, names: Sequence[str]) -> None:
+        """Remove these files. Raises ArchiveUnavailable."""
+        await _in_thread(lambda: _remove([self._folder / name for name in names]))
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
@@ -86,10 +90,11 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-def _remove_others(root: Path, folder: str, keep: set[str]) -> int:
-    removed = 0
-    for path in sorted((root / folder).glob("*")):
-        if path.is_file() and str(path.relative_to(root)) not in keep:
-            path.unlink()
-            removed += 1
-    return removed
+def _names(root: Path, folder: str) -> Sequence[str]:
+    found = sorted((root / folder).glob("*"))
+    return [str(path.relative_to(root)) for path in found if path.is_file()]
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """A bucket of an S3-compatible store, by obstore (the Rust crate object_store)."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -57,13 +57,15 @@ class BucketStore:
         """Say whether there is an object. Raises ArchiveUnavailable."""
         return await self._within(self._has(name))
 
-    async def remove_others(self, folder: str, keep: set[str]) -> int:
-        """Remove all objects of *folder* but those to *keep*. Raises ArchiveUnavailable."""
+    async def names(self, folder: str) -> Sequence[str]:
+        """Return all objects of *folder*. Raises ArchiveUnavailable."""
         listed = await self._within(obstore.list(self._store, folder).collect_async())
-        others = [one["path"] for one in listed if one["path"] not in keep]
-        if others:
-            await self._within(obstore.delete_async(self._store, others))
-        return len(others)
+        return [one["path"] for one in listed]
+
+    async def remove(self, names: Sequence[str]) -> None:
+        """Remove these objects. Raises ArchiveUnavailable."""
+        if names:
+            await self._within(obstore.delete_async(self._store, names))
 
     async def _get(self, name: str) -> bytes | None:
         try:

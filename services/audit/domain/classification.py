@@ -42,9 +42,9 @@ class Rule:
 _SESSION = ("user_id", "session_id")
 
 RULES: dict[str, Rule] = {
-    "identity.user.registered.v1": Rule(("roles",), ("user_id", "email", "username")),
+    "identity.user.registered.v1": Rule(("roles", "is_verified"), ("user_id", "email", "username")),
     "identity.user.email_verified.v1": Rule((), ("user_id", "email")),
-    "identity.user.email_changed.v1": Rule((), ("user_id", "email", "previous_email")),
+    "identity.user.email_changed.v1": Rule(("cause",), ("user_id", "email", "previous_email")),
     "identity.user.updated.v1": Rule(("fields",)),
     USER_DELETED: Rule(),
     "identity.user.roles_changed.v1": Rule(("roles", "previous_roles")),

@@ -22,7 +22,7 @@ _FOLD = """
 WITH old AS (
     DELETE FROM activity_counts WHERE (type, hour) IN (
         SELECT type, hour FROM activity_counts
-        WHERE hour > $1 AND hour < $2 ORDER BY type, hour LIMIT $3
+        WHERE hour <> $1 AND hour < $2 ORDER BY type, hour LIMIT $3
         FOR UPDATE SKIP LOCKED
     ) RETURNING type, count
 ), folded AS (

@@ -124,7 +124,7 @@ async def _judge_entries(
         at_least=thresholds.success_failures,
     )
     return [
-        of_entry(tally, rule)
+        of_entry(tally, rule, batch)
         for tally in counted
         if (rule := judge_entry(tally, thresholds)) is not None
     ]

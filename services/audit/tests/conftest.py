@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 
 import asyncpg
@@ -20,6 +21,7 @@ from services.audit.settings import AuditSettings
 from services.audit.tests.past import FEBRUARY, JANUARY, MARCH, Past
 from services.audit.tests.running import SECRET, Service
 from services.audit.tests.samples import event
+from services.audit.tests.watch import Door, Watch
 from services.audit.tests.world import MIGRATIONS, World
 
 
@@ -94,3 +96,15 @@ async def past(make_database: MakeDatabase, folder: Path) -> AsyncIterator[Past]
     await past.happened(event("identity.login.succeeded.v1"), at=last)
     yield past
     await past.close()
+
+
+@pytest.fixture
+def watch(world: World) -> Watch:
+    """Give audit with its detector; 192.0.2.0/24 is the operator's own."""
+    return Watch(world, protected=[ip_network("192.0.2.0/24")])
+
+
+@pytest.fixture
+def door(watch: Watch) -> Door:
+    """Give the maker of events."""
+    return Door(watch.clock)

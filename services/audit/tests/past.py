@@ -101,7 +101,9 @@ class Past(World):
     async def month(self, starts: datetime, ends: datetime) -> str:
         """Make the partition of a month long gone; return its name."""
         name = f"{starts:%Y%m%d}"
-        async with self.owner() as owner:
+        async with self.owner() as owner, owner.transaction():
+            # A service that starts makes its partitions at this moment: one after the other.
+            await owner.execute("SELECT pg_advisory_xact_lock(1734440036, 1)")
             for table in ("audit_log", "audit_personal"):
                 await owner.execute(
                     f"CREATE TABLE {table}_{name} PARTITION OF {table}"
@@ -239,10 +241,15 @@ class Breaking:
         await self._count()
         return await self._store.has(name)
 
-    async def remove_others(self, folder: str, keep: set[str]) -> int:
+    async def names(self, folder: str) -> Sequence[str]:
+        """List, or break."""
+        await self._count()
+        return await self._store.names(folder)
+
+    async def remove(self, names: Sequence[str]) -> None:
         """Tidy, or break."""
         await self._count()
-        return await self._store.remove_others(folder, keep)
+        await self._store.remove(names)
 
     async def _count(self) -> None:
         self.calls -= 1

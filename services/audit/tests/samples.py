@@ -48,6 +48,6 @@ def _value(annotation: Any) -> Any:
         return get_args(annotation)[0]
     if get_origin(annotation) is tuple:
         return ("user",)
-    examples = {UUID: uuid4(), datetime: OCCURRED_AT, int: 3, str: "an example"}
+    examples = {UUID: uuid4(), datetime: OCCURRED_AT, int: 3, str: "an example", bool: True}
     wanted = [kind for kind in (annotation, *get_args(annotation)) if kind in examples]
     return examples[wanted[0]]

@@ -8,9 +8,9 @@ import pytest
 
 from chassis.clock import SystemClock
 from chassis.testing import FixedClock, eventually
+from services.audit.tests.attacks import spraying
 from services.audit.tests.running import Service
 from services.audit.tests.samples import event
-from services.audit.tests.test_detection import spraying
 from services.audit.tests.watch import Door
 from services.audit.tests.world import ADMIN
 

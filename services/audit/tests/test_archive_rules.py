@@ -53,7 +53,8 @@ def _columns(number: int = 0, **changes: Any) -> Columns:
 
 
 def _object(rows: int = 3) -> tuple[ArchiveObject, bytes]:
-    return pack("202001", 0, [ArchivedRow(_columns(n), ()) for n in range(rows)], owners=[b"key"])
+    packed = pack("202001", 0, [ArchivedRow(_columns(n), ()) for n in range(rows)], owners=[b"key"])
+    return packed.described, packed.data
 
 
 class TestContents:

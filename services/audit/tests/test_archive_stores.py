@@ -56,17 +56,19 @@ class TestEveryStore:
         assert await store.get("a/1.gz") is None
         assert not await store.has("a/1.gz")
 
-    async def test_removes_all_but_what_is_kept(self, store: ArchiveStore) -> None:
-        """Of one partition, and of no other."""
+    async def test_lists_and_removes(self, store: ArchiveStore) -> None:
+        """One partition, and no other; what is gone already does not matter."""
         for name in ("a/1.gz", "a/2.gz", "a/3.gz", "ab/1.gz", "b/1.gz"):
             await store.put(name, b"x")
 
-        assert await store.remove_others("a", {"a/2.gz"}) == 2
-        assert await store.remove_others("a", {"a/2.gz"}) == 0
-        assert await store.remove_others("none", set()) == 0
+        assert sorted(await store.names("a")) == ["a/1.gz", "a/2.gz", "a/3.gz"]
+        assert await store.names("none") == []
+        await store.remove(["a/1.gz", "a/3.gz"])
+        await store.remove(["a/1.gz", "never/made"])
+        await store.remove([])
 
-        left = [n for n in ("a/1.gz", "a/2.gz", "ab/1.gz", "b/1.gz") if await store.has(n)]
-        assert left == ["a/2.gz", "ab/1.gz", "b/1.gz"]
+        assert await store.names("a") == ["a/2.gz"]
+        assert await store.has("ab/1.gz")
 
     async def test_keeps_an_archive(self, make_database: MakeDatabase, store: ArchiveStore) -> None:
         """Written, read back, dropped, and read by an administrator."""
@@ -98,13 +100,14 @@ class TestFolders:
         ]
         assert modes == [0o700, 0o600]
 
-    async def test_lose_half_written_files(self, folder: Path) -> None:
-        """What a killed process left is removed with all else that is not kept."""
+    async def test_show_half_written_files(self, folder: Path) -> None:
+        """What a killed process left can be found and removed."""
         store = open_store(folder.as_uri(), S3Settings())
         await store.put("a/1.gz", b"x")
         (folder / "a" / ".2.gz.draft").write_bytes(b"half")
 
-        assert await store.remove_others("a", {"a/1.gz"}) == 1
+        assert await store.names("a") == ["a/.2.gz.draft", "a/1.gz"]
+        await store.remove(["a/.2.gz.draft"])
         assert [path.name for path in files(folder, "a/*")] == ["1.gz"]
 
     @pytest.fixture
@@ -155,7 +158,9 @@ class TestBuckets:
                 await call
             assert "127.0.0.1" not in str(refused.value)
         with pytest.raises(ArchiveUnavailable):
-            await store.remove_others("a", set())
+            await store.names("a")
+        with pytest.raises(ArchiveUnavailable):
+            await store.remove(["a"])
 
     async def test_that_do_not_exist_take_nothing(self, buckets: Buckets) -> None:
         """A misspelt name is noticed at the first object."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 import structlog
 from pydantic import ValidationError
 
@@ -16,6 +17,7 @@ from services.audit.app import archive_target
 from services.audit.archive_store.folder import FolderStore
 from services.audit.archive_store.s3 import BucketStore
 from services.audit.errors import ArchiveUnavailable
+from services.audit.models import AUDIT_PARTITIONS
 from services.audit.service.archive.archiver import Archiver
 from services.audit.settings import AuditSettings
 from services.audit.tests.past import FEBRUARY, JANUARY, Breaking, Past, files, quiet
@@ -35,8 +37,11 @@ class TestTask:
         async with Background() as background:
             background.start("archiver", lambda: past.archiver.run(background))
             await eventually(lambda: _has_dropped(past, 2))
+            success = "gatehouse_audit_archive_last_success_timestamp_seconds"
+            await eventually(lambda: past.sample(success) > 0)
 
         assert past.sample("gatehouse_audit_archive_configured") == 1
+        assert _pending(past) == 0
 
     async def test_warns_where_nothing_is_configured(self, past: Past) -> None:
         """At the start, and with what waits; nothing is dropped."""
@@ -59,6 +64,7 @@ class TestTask:
 
         assert not await archiver._pass()
         assert past.sample(FAILURES, reason="store_unavailable") == 1
+        assert _pending(past) == 2
 
         store.error = None
         assert await archiver._pass()
@@ -212,6 +218,8 @@ async def _has_dropped(past: Past, count: int) -> bool:
 async def _archived(service: Service, folder: Path) -> Any:
     """Archive a month of this service's database; return the id of one of its events."""
     past = Past(service.world.fresh, FolderStore(str(folder)))
+    # The service makes its own partitions when it starts: two at once would wait in a circle.
+    await eventually(lambda: past.rows(sa.select(AUDIT_PARTITIONS)))
     await past.month(JANUARY, FEBRUARY)
     happened = event("identity.login.succeeded.v1")
     await past.happened(happened, at=JANUARY)

@@ -268,6 +268,22 @@ class TestRefusals:
             await past.archive()
         assert await past.dropped() == []
 
+    async def test_somebody_elses_archive_in_the_same_place_stays(
+        self, past: Past, make_database: MakeDatabase, folder: Path
+    ) -> None:
+        """Two installations were given one prefix: neither destroys what the other has dropped."""
+        other = Past(await make_database("audit", MIGRATIONS), FolderStore(str(folder)))
+        await other.month(JANUARY, FEBRUARY)
+        await other.happened(event(LOGIN), at=JANUARY)
+        assert await other.archive() == 1
+
+        with pytest.raises(DamagedError, match="another installation"):
+            await past.archive()
+
+        assert await past.dropped() == []
+        assert (await other.verify("20200101")).rows == 1
+        await other.close()
+
     async def test_a_verified_archive_cannot_be_discarded(self, past: Past) -> None:
         """Nor replaced, nor can a partition that nobody knows."""
         await past.archive()

@@ -12,25 +12,12 @@ from chassis.testing import FixedClock
 from services.audit.models import ALERTS, DETECTION_EVIDENCE, INBOX, SUSPECT_SOURCES
 from services.audit.repository import evidence
 from services.audit.service.housekeeping import Housekeeping
+from services.audit.tests.attacks import guessing, spraying, stuffing
 from services.audit.tests.samples import event
-from services.audit.tests.test_detection import guessing, spraying, stuffing
 from services.audit.tests.watch import Door, Watch
-from services.audit.tests.world import World
 
 ADDRESS = "203.0.113.7"
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def watch(world: World) -> Watch:
-    """Give audit with its detector."""
-    return Watch(world)
-
-
-@pytest.fixture
-def door(watch: Watch) -> Door:
-    """Give the maker of events."""
-    return Door(watch.clock)
 
 
 async def count(watch: Watch, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> int:

@@ -44,6 +44,7 @@ class TestListing:
                 "email": "ada@example.com",
                 "username": "ada",
                 "roles": ["user"],
+                "is_verified": True,
             },
             "erased": False,
         }

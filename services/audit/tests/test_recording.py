@@ -70,7 +70,7 @@ class TestRecording:
             assert text.encode() not in row.leaf_bytes
             assert text.encode() in personal.body
         leaf = json.loads(row.leaf_bytes)
-        assert leaf["data"] == {"roles": ["user"]}
+        assert leaf["data"] == {"roles": ["user"], "is_verified": True}
         commitment = leaf["pii_commit"]["subject"]
         assert verifies(commitment, salt=personal.salt, body=personal.body)
         assert not verifies(commitment, salt=personal.salt, body=personal.body + b" ")

@@ -44,6 +44,7 @@ class User:
     version: int
     created_at: datetime
     last_login: datetime | None
+    unverified_since: datetime | None
     roles: frozenset[str]
 
     @property
@@ -74,6 +75,7 @@ class NewUser:
     created_at: datetime
     is_verified: bool = False
     password_change_required: bool = False
+    password_reset_required: bool = False
 
 
 class Standing(StrEnum):

@@ -14,6 +14,10 @@ RESERVATION_LIFE = timedelta(seconds=30)
 MAX_CONSECUTIVE_FAILURES = 100
 """Failures without a success after which only a reset helps (NIST SP 800-63B-4 §3.2.2)."""
 
+LOGINS = "user"
+CONFIRMATIONS = "confirm"
+"""What the key of a counter begins with: an account's logins, and its password repeated inside."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:

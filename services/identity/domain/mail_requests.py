@@ -14,7 +14,9 @@ class RequestKind(StrEnum):
     RESET = "reset"
     VERIFICATION = "verification"
     REGISTRATION = "registration"
-    """Somebody registered an address that has an account already (private mode, D8)."""
+    """Somebody registered an address that has an account already (D8, ADR 0013)."""
+    EMAIL_CHANGE = "email_change"
+    """An account wants this address; the request has the id of the change."""
 
 
 class RequestOutcome(StrEnum):
@@ -55,12 +57,22 @@ class Mail(StrEnum):
     RESET = "reset"
 
 
+def is_contested(user: User) -> bool:
+    """Say whether a second registration of an address makes the first one's password suspect.
+
+    Nobody has proven the address yet: the first may have been a stranger's, to wait for its owner.
+    """
+    return user.is_usable and not (user.is_verified or user.password_reset_required)
+
+
 def mail_for(kind: RequestKind, user: User) -> Mail | None:
-    """Say which mail *user* gets, if any."""
+    """Say which mail *user* gets, if any.
+
+    A verification link would leave the password as it is; where that is void, or somebody else may
+    have chosen it, only a reset helps, and proves the address as well.
+    """
     if not user.is_usable:
         return None
-    if kind is RequestKind.RESET:
+    if kind is not RequestKind.VERIFICATION or user.password_reset_required:
         return Mail.RESET
-    if not user.is_verified:
-        return Mail.VERIFICATION
-    return Mail.RESET if kind is RequestKind.REGISTRATION else None
+    return None if user.is_verified else Mail.VERIFICATION

@@ -11,6 +11,8 @@ RESET_LIFE = timedelta(hours=1)
 CHANGE_LIFE = timedelta(minutes=10)
 """Life of the token a login hands out when the password must be changed first (D7)."""
 MAX_LIVE_RESETS = 3
+EMAIL_CHANGE_MARK = "gh_ec_"
+"""What a token that confirms a change of address begins with: one page serves it and others."""
 
 _BYTES = 32
 
@@ -30,6 +32,16 @@ class OneTimeToken:
     def reset(cls) -> Self:
         """Make a token that allows a new password."""
         return cls(f"gh_pr_{secrets.token_urlsafe(_BYTES)}")
+
+    @classmethod
+    def email_change(cls) -> Self:
+        """Make a token that proves a new address of an account that has another."""
+        return cls(f"{EMAIL_CHANGE_MARK}{secrets.token_urlsafe(_BYTES)}")
+
+    @classmethod
+    def email_revert(cls) -> Self:
+        """Make a token that takes a change of address back."""
+        return cls(f"gh_er_{secrets.token_urlsafe(_BYTES)}")
 
     @property
     def digest(self) -> bytes:

@@ -1,4 +1,4 @@
-"""Making and verifying password hashes: Argon2id, an optional pepper, imported bcrypt."""
+"""Making and verifying password hashes: Argon2id, an optional pepper, those of other systems."""
 
 import hashlib
 import hmac
@@ -7,19 +7,17 @@ from dataclasses import dataclass
 from enum import Enum
 
 import argon2
-import bcrypt
-from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import Type
 
 from chassis.crypto import b64encode
 from chassis.logs import get_logger
+from services.identity.hashing.foreign import UnreadableHash, read_hash
+from services.identity.hashing.foreign.argon2 import Argon2Hash
 
 log = get_logger(__name__)
 
 # `$pepper$<key id>` stands before the PHC string of a peppered hash.
 _PEPPER_MARK = "$pepper$"
-_BCRYPT_MARKS = ("$2a$", "$2b$", "$2y$")
-_BCRYPT_BYTES = 72
 
 
 class Verdict(Enum):
@@ -46,7 +44,7 @@ class Argon2Parameters:
 
 
 class PasswordHasher:
-    """Hashes with Argon2id (RFC 9106) and verifies that and imported bcrypt hashes.
+    """Hashes with Argon2id (RFC 9106) and verifies that and the hashes of other systems.
 
     *peppers* are `(key id, secret)`: the first goes into new hashes, each verifies its own. These
     functions block for tens of milliseconds: run them in a HashPool.
@@ -76,26 +74,22 @@ class PasswordHasher:
 
     def verify(self, stored: str, password: str) -> Verdict:
         """Say whether *password* made *stored*. A hash nobody can read is WRONG, and logged."""
-        if stored.startswith(_BCRYPT_MARKS):
-            return _verify_bcrypt(stored, password)
-        key_id, phc = _split(stored)
+        key_id, text = _split(stored)
         if key_id is not None:
             if key_id not in self._peppers:
                 log.error("password_hash.unreadable", reason="unknown_pepper")
                 return Verdict.WRONG
             password = self._peppered(key_id, password)
-        return self._verify_argon2(phc, password, is_current=key_id == self._current)
-
-    def _verify_argon2(self, phc: str, password: str, *, is_current: bool) -> Verdict:
         try:
-            self._argon2.verify(phc, password)
-        except InvalidHashError:
-            log.error("password_hash.unreadable", reason="unknown_scheme")  # noqa: TRY400 - a trace would show the hash
+            known = read_hash(text)
+        except UnreadableHash as refusal:
+            # A trace would show the hash.
+            log.error("password_hash.unreadable", reason=refusal.reason)  # noqa: TRY400 - as said
             return Verdict.WRONG
-        except VerificationError:
+        if not known.verify(password.encode()):
             return Verdict.WRONG
-        outdated = not is_current or self._argon2.check_needs_rehash(phc)
-        return Verdict.OUTDATED if outdated else Verdict.RIGHT
+        is_ours = isinstance(known, Argon2Hash) and not known.is_outdated(self._argon2)
+        return Verdict.RIGHT if is_ours and key_id == self._current else Verdict.OUTDATED
 
     def _peppered(self, key_id: str, password: str) -> str:
         return b64encode(hmac.digest(self._peppers[key_id], password.encode(), hashlib.sha256))
@@ -106,13 +100,3 @@ def _split(stored: str) -> tuple[str | None, str]:
         return None, stored
     key_id, _, phc = stored.removeprefix(_PEPPER_MARK).partition("$")
     return key_id, f"${phc}"
-
-
-def _verify_bcrypt(stored: str, password: str) -> Verdict:
-    """Verify as the system it came from did: bcrypt never saw more than 72 bytes."""
-    try:
-        right = bcrypt.checkpw(password.encode()[:_BCRYPT_BYTES], stored.encode())
-    except ValueError:
-        log.error("password_hash.unreadable", reason="not_bcrypt")  # noqa: TRY400 - as above
-        return Verdict.WRONG
-    return Verdict.OUTDATED if right else Verdict.WRONG

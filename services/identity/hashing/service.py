@@ -21,7 +21,12 @@ class Hashing:
         return await self._pool.run(priority, self._queue_seconds, lambda: self._hasher.hash(given))
 
     async def verify(
-        self, stored: str | None, password: str, *, deadline: float | None = None
+        self,
+        stored: str | None,
+        password: str,
+        *,
+        deadline: float | None = None,
+        priority: Priority = Priority.LOGIN,
     ) -> Verdict:
         """Compare *password* with *stored*; with None nothing matches, at the same cost.
 
@@ -32,7 +37,7 @@ class Hashing:
         phc = stored if known and stored else self._dummy
         patience = self._queue_seconds if deadline is None else min(deadline, self._queue_seconds)
         verdict = await self._pool.run(
-            Priority.LOGIN, patience, lambda: self._hasher.verify(phc, given[:MAX_LENGTH])
+            priority, patience, lambda: self._hasher.verify(phc, given[:MAX_LENGTH])
         )
         return verdict if known else Verdict.WRONG
 

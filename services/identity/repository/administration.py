@@ -32,6 +32,7 @@ async def count_other_administrators(tx: Transaction, user_id: UUID) -> int:
             users.c.id != user_id,
             sa.not_(users.c.is_locked),
             sa.not_(users.c.is_disabled),
+            users.c.is_verified,
         )
     )
     return int(await tx.scalar(statement))

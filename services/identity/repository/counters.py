@@ -1,6 +1,7 @@
 """The counters of failures: reserving a slot and settling it, each in one statement (D6).
 
-One row per account, unknown name or known device.
+One row per account, unknown name or known device, and one for the password repeated by somebody
+who is logged in.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ import sqlalchemy as sa
 
 from chassis.database import Transaction
 from services.identity.domain.lockout import (
+    CONFIRMATIONS,
+    LOGINS,
     MAX_CONSECUTIVE_FAILURES,
     RESERVATION_LIFE,
     Counter,
@@ -104,7 +107,8 @@ RETURNING locked_until > :now AS was_locked
 
 _UNLOCK = sa.text("""
 WITH before AS (
-    SELECT key, locked_until FROM login_counters WHERE key = :key FOR UPDATE
+    SELECT key, locked_until FROM login_counters
+    WHERE key IN (:logins, :confirmations) ORDER BY key FOR UPDATE
 )
 UPDATE login_counters AS c SET failures = 0, locked_until = NULL
 FROM before WHERE c.key = before.key
@@ -158,8 +162,10 @@ async def forget(tx: Transaction, user_id: UUID, *, now: datetime) -> bool:
 
 
 async def unlock(tx: Transaction, user_id: UUID, *, now: datetime) -> bool:
-    """Lift a failure lock; say whether there was one. Consecutive failures stay counted."""
-    return bool(await tx.scalar(_UNLOCK, {"key": f"user:{user_id}", "now": now}))
+    """Lift failure locks; say whether there was one. Consecutive failures stay counted."""
+    keys = {"logins": f"{LOGINS}:{user_id}", "confirmations": f"{CONFIRMATIONS}:{user_id}"}
+    rows = (await tx.execute(_UNLOCK, {**keys, "now": now})).all()
+    return any(row.was_locked for row in rows)
 
 
 def _times(

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from chassis.database import Transaction
 from services.identity.domain.lockout import first_id_at
 from services.identity.models import (
+    email_changes,
     email_verifications,
     failed_login_attempts,
     login_counters,
@@ -16,6 +17,7 @@ from services.identity.models import (
     login_sources,
     mail_requests,
     password_resets,
+    username_holds,
 )
 
 BATCH = 500
@@ -31,6 +33,8 @@ MAX_UNOWNED_COUNTERS = 100_000
 TASKS = (
     "verifications",
     "resets",
+    "email_changes",
+    "username_holds",
     "requests",
     "sources",
     "counters",
@@ -59,6 +63,17 @@ _Doomed = tuple[sa.Table, sa.Column[Any], sa.Select[Any]]
 def _expired_tokens(table: sa.Table, now: datetime) -> _Doomed:
     old = table.c.expires_at < now - TOKENS_KEPT
     return table, table.c.id, sa.select(table.c.id).where(old).order_by(table.c.expires_at)
+
+
+def _old_changes(now: datetime) -> _Doomed:
+    c = email_changes.c
+    old = c.revert_expires_at < now - TOKENS_KEPT
+    return email_changes, c.id, sa.select(c.id).where(old).order_by(c.revert_expires_at)
+
+
+def _past_holds(now: datetime) -> _Doomed:
+    c = username_holds.c
+    return username_holds, c.username, sa.select(c.username).where(c.held_until < now)
 
 
 def _old_requests(now: datetime) -> _Doomed:
@@ -109,6 +124,8 @@ def _old_by_id(table: sa.Table, now: datetime) -> _Doomed:
 _DOOMED: Mapping[str, Callable[[datetime], _Doomed]] = {
     "verifications": lambda now: _expired_tokens(email_verifications, now),
     "resets": lambda now: _expired_tokens(password_resets, now),
+    "email_changes": _old_changes,
+    "username_holds": _past_holds,
     "requests": _old_requests,
     "sources": _idle_sources,
     "counters": _idle_counters,

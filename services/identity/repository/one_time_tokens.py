@@ -67,6 +67,11 @@ async def void_resets(tx: Transaction, user_id: UUID, *, now: datetime) -> None:
     await _void(tx, password_resets, user_id, now=now)
 
 
+async def void_verifications(tx: Transaction, user_id: UUID, *, now: datetime) -> None:
+    """Void every live verification token of the account."""
+    await _void(tx, email_verifications, user_id, now=now)
+
+
 async def find_owner_of_verification(tx: Transaction, digest: bytes) -> UUID | None:
     """Return whose verification token this is or was, in whatever state."""
     table = email_verifications

@@ -7,10 +7,12 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.exc import IntegrityError
 
 from chassis.database import Transaction
-from services.identity.domain.accounts import NewUser, User
+from services.identity.domain.accounts import NewUser, Role, User
 from services.identity.models import user_roles, users
+from services.identity.repository import names
 
 _roles = (
     sa.select(sa.func.array_agg(user_roles.c.role, type_=ARRAY(sa.Text)))
@@ -50,17 +52,9 @@ async def find_by_mailbox(tx: Transaction, email_folded: str) -> User | None:
     return await _one(tx, with_roles.where(where).with_for_update(of=users, key_share=True))
 
 
-async def list_taken(tx: Transaction, *, email_folded: str, username: str) -> list[str]:
-    """Return which of `email` and `username` belong to an account already."""
-    statement = sa.select(
-        sa.exists().where(users.c.email_folded == email_folded),
-        sa.exists().where(users.c.username == username),
-    )
-    row = (await tx.execute(statement)).one()
-    return [field for field, taken in zip(("email", "username"), row, strict=True) if taken]
-
-
-async def add(tx: Transaction, user: NewUser, *, granted_by: UUID | None = None) -> bool:
+async def add(
+    tx: Transaction, user: NewUser, *, now: datetime, granted_by: UUID | None = None
+) -> bool:
     """Store a new account with its roles; False when its address or username is taken."""
     row = {
         "id": user.id,
@@ -70,12 +64,20 @@ async def add(tx: Transaction, user: NewUser, *, granted_by: UUID | None = None)
         "password_hash": user.password_hash,
         "is_verified": user.is_verified,
         "password_change_required": user.password_change_required,
+        "password_reset_required": user.password_reset_required,
         "created_at": user.created_at,
+        "unverified_since": None if user.is_verified else now,
     }
     statement = insert(users).values(row).on_conflict_do_nothing().returning(users.c.id)
     if await tx.scalar(statement) is None:
         return False
-    await add_roles(tx, user.id, user.roles, now=user.created_at, granted_by=granted_by)
+    # Asked after the insert, which waits for whoever is about to give the name up.
+    if await names.list_held(
+        tx, emails_folded=[user.email_folded], usernames=[user.username], now=now
+    ):
+        await tx.execute(sa.delete(users).where(users.c.id == user.id))
+        return False
+    await add_roles(tx, user.id, user.roles, now=now, granted_by=granted_by)
     return True
 
 
@@ -111,21 +113,53 @@ async def mark_verified(tx: Transaction, user_id: UUID) -> User | None:
     statement = (
         sa.update(users)
         .where(users.c.id == user_id, sa.not_(users.c.is_verified))
-        .values(is_verified=True, version=users.c.version + 1)
+        .values(is_verified=True, unverified_since=None, version=users.c.version + 1)
         .returning(users, _roles)
     )
     return await _one(tx, statement)
 
 
-async def rename(tx: Transaction, user_id: UUID, username: str) -> User | None:
-    """Give the account another username; None when that is somebody else's."""
-    taken = sa.select(users.c.id).where(users.c.username == username, users.c.id != user_id)
-    if await tx.scalar(taken) is not None:
+async def mark_unverified(tx: Transaction, user_id: UUID, *, now: datetime) -> User | None:
+    """Take it back that the address is proven; None when it was not."""
+    statement = (
+        sa.update(users)
+        .where(users.c.id == user_id, users.c.is_verified)
+        .values(is_verified=False, unverified_since=now, version=users.c.version + 1)
+        .returning(users, _roles)
+    )
+    return await _one(tx, statement)
+
+
+async def list_never_proven(tx: Transaction, *, before: datetime, limit: int) -> list[UUID]:
+    """Return plain accounts nobody used whose address is not proven since *before*, oldest first.
+
+    What administrators locked or disabled stays: the names may be what they wanted off the market.
+    """
+    c = users.c
+    privileged = sa.exists().where(user_roles.c.user_id == c.id, user_roles.c.role != Role.USER)
+    statement = sa.select(c.id).where(
+        c.unverified_since < before,
+        c.last_login.is_(None),
+        sa.not_(sa.or_(c.is_verified, c.is_locked, c.is_disabled, privileged)),
+    )
+    rows = (await tx.execute(statement.order_by(c.unverified_since).limit(limit))).all()
+    return [row.id for row in rows]
+
+
+async def change_names(tx: Transaction, user_id: UUID, **changes: Any) -> User | None:
+    """Give the account another address or username; None when somebody just took it.
+
+    The transaction is lost then: only raising is left.
+    """
+    try:
+        return await update(tx, user_id, **changes)
+    except IntegrityError:
         return None
-    return await update(tx, user_id, username=username)
 
 
-async def set_password(tx: Transaction, user_id: UUID, password_hash: str) -> User | None:
+async def set_password(
+    tx: Transaction, user_id: UUID, password_hash: str, **besides: Any
+) -> User | None:
     """Store a new password: every device token is void, every duty to change it fulfilled."""
     return await update(
         tx,
@@ -134,7 +168,7 @@ async def set_password(tx: Transaction, user_id: UUID, password_hash: str) -> Us
         credentials_epoch=users.c.credentials_epoch + 1,
         password_change_required=False,
         password_reset_required=False,
-        locked_until=None,
+        **besides,
     )
 
 

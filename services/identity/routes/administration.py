@@ -17,6 +17,7 @@ from services.identity.routes.principals import principal_of
 from services.identity.schemas import (
     AccountPage,
     AccountView,
+    EditBody,
     FailurePage,
     PageQuery,
     RolesBody,
@@ -60,6 +61,14 @@ def routes(service: UseCases) -> list[Route]:
         )
         return respond(AccountView.at(user, clock.now()))
 
+    async def edit(request: Request) -> Response:
+        principal = principal_of(request)
+        body = await read_json(request, EditBody)
+        user = await service.editing.edit(
+            principal, _user_id(request), body.edits, caller=caller_of(request)
+        )
+        return respond(AccountView.at(user, clock.now()))
+
     async def delete(request: Request) -> Response:
         principal = principal_of(request)
         await use_case.delete(principal, _user_id(request), caller=caller_of(request))
@@ -76,6 +85,7 @@ def routes(service: UseCases) -> list[Route]:
     return [
         Route(_USERS, list_users, methods=["GET"]),
         Route(_USER, show, methods=["GET"]),
+        Route(_USER, edit, methods=["PATCH"]),
         Route(_USER, delete, methods=["DELETE"]),
         Route(f"{_USER}/failed-logins", list_failures, methods=["GET"]),
         Route(f"{_USER}/roles", set_roles, methods=["PUT"]),

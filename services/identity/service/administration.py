@@ -9,8 +9,6 @@ from chassis.clock import Clock
 from chassis.database import Database, Transaction
 from chassis.outbox import Outbox
 from contracts.identity import (
-    PasswordResetForced,
-    PasswordResetRequested,
     UserDeleted,
     UserDisabled,
     UserEnabled,
@@ -19,16 +17,14 @@ from contracts.identity import (
     UserRolesChanged,
     UserUnlocked,
 )
-from services.identity.domain.accounts import PLAIN_ROLES, Role, User, may_moderate
+from services.identity.domain.accounts import PLAIN_ROLES, Role, User
 from services.identity.domain.history import FailedAttempt
 from services.identity.domain.paging import Page
-from services.identity.errors import RoleRequired, UnknownUser
-from services.identity.repository import administration, counters, history, one_time_tokens, users
+from services.identity.errors import UnknownUser
+from services.identity.repository import administration, counters, history, users
+from services.identity.service.authority import ADMINISTERING, MODERATING, held, roles_of, visible
+from services.identity.service.forced_reset import ForcedReset
 from services.identity.service.last_administrator import keep_one_administrator
-from services.identity.service.mails import SecretMails
-
-_ADMINISTERING = frozenset({Role.ADMIN})
-_MODERATING = frozenset({Role.ADMIN, Role.MODERATOR})
 
 
 class Administration:
@@ -40,12 +36,12 @@ class Administration:
     """
 
     def __init__(
-        self, database: Database, outbox: Outbox, clock: Clock, *, mails: SecretMails
+        self, database: Database, outbox: Outbox, clock: Clock, *, forced_reset: ForcedReset
     ) -> None:
         self._database = database
         self._outbox = outbox
         self._clock = clock
-        self._mails = mails
+        self._forced_reset = forced_reset
 
     async def list_users(
         self,
@@ -58,7 +54,7 @@ class Administration:
     ) -> Page[User]:
         """Return accounts whose address or username begins with *search*. Raises RoleRequired."""
         async with self._database.transaction() as tx:
-            roles = await _roles_of(tx, principal, _MODERATING)
+            roles = await roles_of(tx, principal, MODERATING)
             return await administration.list_users(
                 tx,
                 search=None if search is None else search.lower(),
@@ -71,22 +67,22 @@ class Administration:
     async def get(self, principal: Principal, user_id: UUID) -> User:
         """Return one account. Raises RoleRequired, UnknownUser."""
         async with self._database.transaction() as tx:
-            return await _visible(tx, principal, user_id, _MODERATING)
+            return await visible(tx, principal, user_id, MODERATING)
 
     async def list_failures(
         self, principal: Principal, user_id: UUID, *, limit: int, before: UUID | None
     ) -> Page[FailedAttempt]:
         """Return the failed logins of one account, newest first. Raises as `get`."""
         async with self._database.transaction() as tx:
-            await _visible(tx, principal, user_id, _MODERATING)
+            await visible(tx, principal, user_id, MODERATING)
             return await history.list_failures(tx, user_id, limit=limit, before=before)
 
     async def lock(self, principal: Principal, user_id: UUID, *, caller: Caller) -> User:
         """Lock the account until somebody unlocks it; its sessions end."""
         async with self._database.transaction() as tx:
-            await _visible(tx, principal, user_id, _MODERATING)
+            await visible(tx, principal, user_id, MODERATING)
             await keep_one_administrator(tx, user_id)
-            user = await _held(tx, user_id)
+            user = await held(tx, user_id)
             if user.is_locked:
                 return user
             fact = UserLocked(user_id=user_id, cause="admin", locked_until=None)
@@ -95,9 +91,9 @@ class Administration:
     async def unlock(self, principal: Principal, user_id: UUID, *, caller: Caller) -> User:
         """Lift an administrator's lock as well as a failure lock."""
         async with self._database.transaction() as tx:
-            await _visible(tx, principal, user_id, _MODERATING)
+            await visible(tx, principal, user_id, MODERATING)
             was_locked = await counters.unlock(tx, user_id, now=self._clock.now())
-            user = await _held(tx, user_id)
+            user = await held(tx, user_id)
             if not (user.is_locked or was_locked):
                 return user
             fact = UserUnlocked(user_id=user_id, cause="admin")
@@ -106,9 +102,9 @@ class Administration:
     async def disable(self, principal: Principal, user_id: UUID, *, caller: Caller) -> User:
         """Take the account out of service; its sessions end."""
         async with self._database.transaction() as tx:
-            await _visible(tx, principal, user_id, _ADMINISTERING)
+            await visible(tx, principal, user_id, ADMINISTERING)
             await keep_one_administrator(tx, user_id)
-            user = await _held(tx, user_id)
+            user = await held(tx, user_id)
             if user.is_disabled:
                 return user
             fact = UserDisabled(user_id=user_id)
@@ -117,8 +113,8 @@ class Administration:
     async def enable(self, principal: Principal, user_id: UUID, *, caller: Caller) -> User:
         """Put the account back into service."""
         async with self._database.transaction() as tx:
-            await _visible(tx, principal, user_id, _ADMINISTERING)
-            user = await _held(tx, user_id)
+            await visible(tx, principal, user_id, ADMINISTERING)
+            user = await held(tx, user_id)
             if not user.is_disabled:
                 return user
             return await self._change(tx, UserEnabled(user_id=user_id), caller, is_disabled=False)
@@ -131,21 +127,9 @@ class Administration:
         Every session of the account ends.
         """
         async with self._database.transaction() as tx:
-            await _visible(tx, principal, user_id, _ADMINISTERING)
-            user = await _held(tx, user_id)
-            await one_time_tokens.void_resets(tx, user_id, now=self._clock.now())
-            changed = await self._change(
-                tx,
-                PasswordResetForced(user_id=user_id),
-                caller,
-                urgent=True,
-                password_reset_required=True,
-                credentials_epoch=user.credentials_epoch + 1,
-            )
-            await self._mails.send_reset(tx, changed, caller=caller)
-            requested = PasswordResetRequested(user_id=user_id)
-            await self._emit(tx, requested, changed.version, caller)
-        return changed
+            await visible(tx, principal, user_id, ADMINISTERING)
+            user = await held(tx, user_id)
+            return await self._forced_reset.demand(tx, user, caller=caller)
 
     async def set_roles(
         self, principal: Principal, user_id: UUID, roles: Collection[Role], *, caller: Caller
@@ -153,10 +137,10 @@ class Administration:
         """Give the account exactly *roles* and `user`. Raises LastAdministrator."""
         wanted = frozenset(str(role) for role in roles) | PLAIN_ROLES
         async with self._database.transaction() as tx:
-            await _visible(tx, principal, user_id, _ADMINISTERING)
+            await visible(tx, principal, user_id, ADMINISTERING)
             if Role.ADMIN not in wanted:
                 await keep_one_administrator(tx, user_id)
-            before = await _held(tx, user_id)
+            before = await held(tx, user_id)
             if before.roles == wanted:
                 return before
             now = self._clock.now()
@@ -173,10 +157,10 @@ class Administration:
     async def delete(self, principal: Principal, user_id: UUID, *, caller: Caller) -> None:
         """Delete the account and everything of it. Raises LastAdministrator."""
         async with self._database.transaction() as tx:
-            await _visible(tx, principal, user_id, _ADMINISTERING)
+            await visible(tx, principal, user_id, ADMINISTERING)
             await keep_one_administrator(tx, user_id)
             await counters.forget(tx, user_id, now=self._clock.now())
-            user = await _held(tx, user_id)
+            user = await held(tx, user_id)
             await users.delete(tx, user_id)
             fact = UserDeleted(user_id=user_id)
             await self._emit(tx, fact, user.version + 1, caller, urgent=True)
@@ -213,37 +197,3 @@ class Administration:
             subjectversion=version,
             urgent=urgent,
         )
-
-
-async def _visible(
-    tx: Transaction, principal: Principal, user_id: UUID, any_of: frozenset[Role]
-) -> User:
-    """Return the account if the caller has one of the roles and may see it; locks nothing."""
-    roles = await _roles_of(tx, principal, any_of)
-    user = await users.find(tx, user_id)
-    if user is None or not may_moderate(roles, user.roles):
-        raise UnknownUser
-    return user
-
-
-async def _held(tx: Transaction, user_id: UUID) -> User:
-    user = await users.find_for_update(tx, user_id)
-    if user is None:
-        raise UnknownUser
-    return user
-
-
-async def _roles_of(
-    tx: Transaction, principal: Principal, any_of: frozenset[Role]
-) -> frozenset[str]:
-    """Return the roles the caller has by token and by database. Raises RoleRequired."""
-    allowed = principal.roles.intersection(any_of)
-    if allowed:
-        actor = await users.find(tx, principal.user_id)
-        if actor is not None and actor.is_usable:
-            allowed &= actor.roles
-        else:
-            allowed = frozenset()
-    if not allowed:
-        raise RoleRequired
-    return allowed

@@ -3,6 +3,7 @@
 Every way to present a password (login, change, deletion) begins and ends here.
 """
 
+from dataclasses import replace
 from uuid import UUID
 
 from chassis.caller import Caller
@@ -13,6 +14,7 @@ from chassis.ids import uuid7
 from services.identity.devices import Device, DeviceTokens
 from services.identity.domain.accounts import User
 from services.identity.domain.lockout import (
+    CONFIRMATIONS,
     MAX_CONSECUTIVE_FAILURES,
     Limits,
     source_of,
@@ -65,13 +67,17 @@ class Attempts:
     async def begin_confirmation(self, user_id: UUID, *, caller: Caller) -> Attempt:
         """Reserve a slot for a logged-in user who repeats the password.
 
+        Counted apart from logins: a stranger who locks the account at the door must not keep its
+        owner from changing the password inside, nor does a stolen session guess without bound.
         Raises AccountGone, TooManyAttempts, AccountLocked.
         """
         async with self._database.transaction() as tx:
             user = await users.find(tx, user_id)
             if user is None:
                 raise AccountGone
-            attempt = self._attempt(user, None, None, caller)
+            attempt = replace(
+                self._attempt(user, None, None, caller), key=f"{CONFIRMATIONS}:{user.id}"
+            )
             refusal = await self._reserve(tx, attempt)
         if refusal is not None:
             raise refusal
@@ -104,7 +110,7 @@ class Attempts:
             settled = await counters.fail(tx, attempt.key, attempt.id, now=now, limits=self._limits)
             await self._count_besides(tx, attempt)
             is_known = await self._hold(tx, attempt)
-            if is_known and settled is not None and attempt.device is None:
+            if is_known and settled is not None and attempt.locks_account:
                 exhausted = settled.counter.consecutive == MAX_CONSECUTIVE_FAILURES
                 if settled.just_locked or exhausted:
                     await self._failures.announce_lock(tx, attempt, settled.counter)
@@ -172,7 +178,7 @@ class Attempts:
         if attempt.source is not None:
             await sources.fail(tx, attempt.source, attempt.id, now=now)
         is_known = await self._hold(tx, attempt)
-        if is_known and settled and settled.just_locked and attempt.device is None:
+        if is_known and settled and settled.just_locked and attempt.locks_account:
             await self._failures.announce_lock(tx, attempt, settled.counter)
         await self._failures.record(tx, attempt, AccountLocked.code, is_known=is_known)
         return AccountLocked(retry_after=whole_seconds(wait))

@@ -40,7 +40,10 @@ log = get_logger(__name__)
 
 
 class Authentication:
-    """Answers token's `authenticate`; a session is token's to make."""
+    """Answers token's `authenticate`; a session is token's to make.
+
+    *private* is how registration is (D8).
+    """
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class Authentication:
         hashing: Hashing,
         devices: DeviceTokens,
         mails: SecretMails,
+        private: bool,
     ) -> None:
         self._database = database
         self._outbox = outbox
@@ -62,6 +66,7 @@ class Authentication:
         self._hashing = hashing
         self._devices = devices
         self._mails = mails
+        self._private = private
 
     async def authenticate(
         self, request: AuthenticateRequest, *, caller: Caller
@@ -70,7 +75,8 @@ class Authentication:
 
         Raises InvalidCredentials, AccountLocked, TooManyAttempts, HashingOverloaded, and after a
         correct password EmailNotVerified, AccountDisabled, PasswordChangeRequired,
-        PasswordResetRequired.
+        PasswordResetRequired. With private registration an account that is not verified answers
+        like none: who just registered somebody's address would learn whether it was free.
         """
         patience = time.monotonic() + request.deadline_seconds
         attempt = await self._attempts.begin_login(
@@ -78,7 +84,7 @@ class Authentication:
         )
         verdict = await self._verify(attempt, request.password, patience)
         user = attempt.user
-        if user is None or not verdict.is_right:
+        if user is None or not verdict.is_right or (self._private and not user.is_verified):
             await self._attempts.fail(attempt)
             raise InvalidCredentials
         found = standing(user)

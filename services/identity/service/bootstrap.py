@@ -14,7 +14,7 @@ from services.identity.domain.names import EmailAddress, Username
 from services.identity.errors import BootstrapRefused
 from services.identity.hashing import Priority
 from services.identity.passwords import Person
-from services.identity.repository import administration, users
+from services.identity.repository import administration, names, users
 from services.identity.service.choosing import PasswordChoice
 
 log = get_logger(__name__)
@@ -81,9 +81,12 @@ class Bootstrap:
         )
 
     async def _store(self, tx: Transaction, user: NewUser) -> None:
-        if not await users.add(tx, user):
-            taken = await users.list_taken(
-                tx, email_folded=user.email_folded, username=user.username
+        if not await users.add(tx, user, now=self._clock.now()):
+            taken = await names.list_taken(
+                tx,
+                email_folded=user.email_folded,
+                username=user.username,
+                now=self._clock.now(),
             )
             variables = " and ".join(f"BOOTSTRAP_ADMIN_{field.upper()}" for field in taken)
             raise BootstrapRefused(
@@ -95,6 +98,7 @@ class Bootstrap:
             email=user.email,
             username=user.username,
             roles=tuple(sorted(user.roles)),
+            is_verified=True,
         )
         verified = UserEmailVerified(user_id=user.id, email=user.email)
         for fact in (registered, verified):

@@ -18,6 +18,10 @@ class PasswordChoice:
         if complaints:
             raise InvalidInput(errors=complaints)
 
+    async def matches(self, stored: str | None, password: str, priority: Priority) -> bool:
+        """Say whether *password* made *stored*; with None none did. Raises HashingOverloaded."""
+        return (await self._hashing.verify(stored, password, priority=priority)).is_right
+
     async def hash(self, password: str, priority: Priority) -> str:
         """Hash a password that was checked. Raises HashingOverloaded."""
         return await self._hashing.hash(password, priority)

@@ -11,7 +11,7 @@ from services.identity.service.failures import Attempt
 
 
 class Confirmation:
-    """Verifies the current password of a logged-in user; a wrong one counts as at login."""
+    """Verifies the current password of a logged-in user; five wrong ones lock this door alone."""
 
     def __init__(self, attempts: Attempts, hashing: Hashing) -> None:
         self.attempts = attempts

@@ -11,7 +11,7 @@ from contracts.identity import LoginFailed, UserLocked
 from services.identity.devices import Device
 from services.identity.domain.accounts import User
 from services.identity.domain.history import FailedAttempt
-from services.identity.domain.lockout import Counter
+from services.identity.domain.lockout import LOGINS, Counter
 from services.identity.repository import history, users
 
 
@@ -29,6 +29,11 @@ class Attempt:
     device: Device | None
     source: str | None
     caller: Caller
+
+    @property
+    def locks_account(self) -> bool:
+        """Say whether it came from outside: a known device or a session locks only itself."""
+        return self.key.startswith(f"{LOGINS}:")
 
 
 class Failures:

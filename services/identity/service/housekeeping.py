@@ -8,6 +8,7 @@ from chassis.clock import Clock
 from chassis.database import Database, DatabaseUnavailable
 from chassis.logs import get_logger
 from services.identity.repository import housekeeping
+from services.identity.service.expiry import Expiry
 
 _EVERY = timedelta(minutes=1)
 log = get_logger(__name__)
@@ -16,9 +17,10 @@ log = get_logger(__name__)
 class Housekeeping:
     """Deletes what has had its time."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, *, expiry: Expiry) -> None:
         self._database = database
         self._clock = clock
+        self._expiry = expiry
 
     def start(self, background: Background) -> None:
         """Clean up once a minute until *background* stops."""
@@ -26,7 +28,7 @@ class Housekeeping:
 
     async def clean(self) -> int:
         """Delete everything that is due; return how many rows went."""
-        total = 0
+        total = await self._expiry.expire()
         for task in housekeeping.TASKS:
             while deleted := await self._prune(task):
                 total += deleted

@@ -5,6 +5,7 @@ The request itself costs the same whether the address is known or not; only the 
 
 import asyncio
 from datetime import timedelta
+from uuid import UUID
 
 from chassis.background import Background
 from chassis.caller import Caller
@@ -21,10 +22,12 @@ from services.identity.domain.mail_requests import (
     MailRequest,
     RequestKind,
     RequestOutcome,
+    is_contested,
     mail_for,
 )
 from services.identity.name_keys import NameKeys
-from services.identity.repository import mail_requests, users
+from services.identity.repository import email_changes, mail_requests, users
+from services.identity.service.forced_reset import ForcedReset
 from services.identity.service.mails import SecretMails
 
 _POLL = timedelta(milliseconds=500)
@@ -47,11 +50,17 @@ class MailRequests:
             await self.add(tx, kind, email_folded, caller=caller)
 
     async def add(
-        self, tx: Transaction, kind: RequestKind, email_folded: str, *, caller: Caller
+        self,
+        tx: Transaction,
+        kind: RequestKind,
+        email_folded: str,
+        *,
+        caller: Caller,
+        request_id: UUID | None = None,
     ) -> None:
         """Store a request in *tx*; the worker is woken after the commit."""
         request = MailRequest(
-            id=uuid7(self._clock),
+            id=request_id or uuid7(self._clock),
             kind=kind,
             mailbox=email_folded,
             mailbox_key=self._keys.of_mailbox(email_folded),
@@ -74,6 +83,7 @@ class MailRequestWorker:
         clock: Clock,
         *,
         mails: SecretMails,
+        forced_reset: ForcedReset,
         limit: MailLimit,
         added: asyncio.Event,
     ) -> None:
@@ -81,6 +91,7 @@ class MailRequestWorker:
         self._outbox = outbox
         self._clock = clock
         self._mails = mails
+        self._forced_reset = forced_reset
         self._limit = limit
         self._added = added
 
@@ -100,17 +111,37 @@ class MailRequestWorker:
         return True
 
     async def _settle(self, tx: Transaction, request: MailRequest) -> RequestOutcome:
+        if request.kind is RequestKind.EMAIL_CHANGE:
+            return await self._settle_change(tx, request)
         user = await users.find_by_mailbox(tx, request.mailbox)
         if user is None:
             return RequestOutcome.UNKNOWN
+        caller = _caller(request)
+        if request.kind is RequestKind.REGISTRATION and is_contested(user):
+            user = await self._forced_reset.void(tx, user, caller=caller)
         mail = mail_for(request.kind, user)
         if mail is None:
             return RequestOutcome.NOT_NEEDED
-        now = self._clock.now()
-        if await mail_requests.is_over_limit(tx, request.mailbox_key, self._limit, now=now):
+        if await self._is_over_limit(tx, request):
             return RequestOutcome.LIMITED
-        await self._answer(tx, mail, user, _caller(request))
+        await self._answer(tx, mail, user, caller)
         return RequestOutcome.MAILED
+
+    async def _settle_change(self, tx: Transaction, request: MailRequest) -> RequestOutcome:
+        """Mail the new address of a change, whoever has it: its mailbox alone may know."""
+        change = await email_changes.find(tx, request.id)
+        user = None if change is None else await users.find_for_update(tx, change.user_id)
+        if change is None or user is None or not change.may_happen_to(user):
+            return RequestOutcome.NOT_NEEDED
+        if await self._is_over_limit(tx, request):
+            return RequestOutcome.LIMITED
+        mailed = await self._mails.send_email_change(tx, user, change, caller=_caller(request))
+        return RequestOutcome.MAILED if mailed else RequestOutcome.NOT_NEEDED
+
+    async def _is_over_limit(self, tx: Transaction, request: MailRequest) -> bool:
+        return await mail_requests.is_over_limit(
+            tx, request.mailbox_key, self._limit, now=self._clock.now()
+        )
 
     async def _answer(self, tx: Transaction, mail: Mail, user: User, caller: Caller) -> None:
         fact: PasswordResetRequested | VerificationRequested

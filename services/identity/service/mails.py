@@ -1,6 +1,7 @@
 """One-time tokens on their way to their owner: stored by hash, sent sealed (D10, D16)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from chassis.caller import Caller
@@ -9,15 +10,22 @@ from chassis.crypto import seal
 from chassis.database import Transaction
 from chassis.ids import uuid7
 from chassis.outbox import Outbox
-from contracts.commands import SendPasswordResetMail, SendSecretMail, SendVerificationMail
+from contracts.commands import (
+    SendEmailChangeMail,
+    SendEmailChangeNotice,
+    SendPasswordResetMail,
+    SendSecretMail,
+    SendVerificationMail,
+)
 from services.identity.domain.accounts import NewUser, User
+from services.identity.domain.email_changes import EmailChange
 from services.identity.domain.one_time_tokens import (
     CHANGE_LIFE,
     RESET_LIFE,
     VERIFICATION_LIFE,
     OneTimeToken,
 )
-from services.identity.repository import one_time_tokens
+from services.identity.repository import email_changes, one_time_tokens
 
 
 class SecretMails:
@@ -54,6 +62,38 @@ class SecretMails:
             token=token,
             expires_at=stored.expires_at,
             caller=caller,
+        )
+
+    async def send_email_change(
+        self, tx: Transaction, user: User, change: EmailChange, *, caller: Caller | None
+    ) -> bool:
+        """Mail the new address a link that confirms *change*; False when it is void by now."""
+        token = OneTimeToken.email_change()
+        now = self._clock.now()
+        if not await email_changes.set_token(tx, change.id, token.digest, now=now):
+            return False
+        await self._send(
+            tx,
+            SendEmailChangeMail,
+            replace(user, email=change.email),
+            token=token,
+            expires_at=change.expires_at,
+            caller=caller,
+        )
+        return True
+
+    async def send_email_change_notice(
+        self,
+        tx: Transaction,
+        user: User,
+        token: OneTimeToken,
+        *,
+        expires_at: datetime,
+        caller: Caller,
+    ) -> None:
+        """Mail the present address the link that takes a change back."""
+        await self._send(
+            tx, SendEmailChangeNotice, user, token=token, expires_at=expires_at, caller=caller
         )
 
     async def hand_out_reset(self, tx: Transaction, user: User) -> OneTimeToken:

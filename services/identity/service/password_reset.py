@@ -41,7 +41,7 @@ class PasswordReset:
             was_locked = await counters.forget(tx, user.id, now=self._clock.now())
             before = await users.find_for_update(tx, user.id)
             spent = await one_time_tokens.consume_reset(tx, digest, now=self._clock.now())
-            after = await users.set_password(tx, user.id, password_hash)
+            after = await users.set_password(tx, user.id, password_hash, locked_until=None)
             if before is None or spent is None or after is None:
                 raise TokenInvalid
             if not before.is_verified:

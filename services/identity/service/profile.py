@@ -5,17 +5,17 @@ from uuid import UUID
 from chassis.caller import Caller, Principal
 from chassis.clock import Clock
 from chassis.database import Database
-from chassis.errors import FieldError
 from chassis.outbox import Outbox
 from contracts.identity import UserDeleted, UserUpdated
 from services.identity.domain.accounts import User
 from services.identity.domain.history import LoginRecord
 from services.identity.domain.names import Username
 from services.identity.domain.paging import Page
-from services.identity.errors import AccountGone, AlreadyTaken
+from services.identity.errors import AccountGone
 from services.identity.repository import counters, history, users
 from services.identity.service.confirmation import Confirmation
 from services.identity.service.last_administrator import keep_one_administrator
+from services.identity.service.taken import refuse_taken, taken_error
 
 
 class Profile:
@@ -45,10 +45,12 @@ class Profile:
                 raise AccountGone
             if before.username == username.text:
                 return before
-            after = await users.rename(tx, before.id, username.text)
+            await refuse_taken(
+                tx, username=username.text, except_for=before.id, now=self._clock.now()
+            )
+            after = await users.change_names(tx, before.id, username=username.text)
             if after is None:
-                error = FieldError("/username", "username_taken", "Somebody has this already.")
-                raise AlreadyTaken(errors=[error])
+                raise taken_error(["username"])
             await self._outbox.emit(
                 tx,
                 UserUpdated(user_id=after.id, fields=("username",)),

@@ -6,6 +6,10 @@ from chassis.clock import Clock
 from services.identity.passwords import PasswordPolicy
 from services.identity.service.administration import Administration
 from services.identity.service.authentication import Authentication
+from services.identity.service.editing import Editing
+from services.identity.service.email_change import EmailChanges
+from services.identity.service.email_revert import EmailRevert
+from services.identity.service.importing import Importing
 from services.identity.service.mail_requests import MailRequests
 from services.identity.service.password_change import PasswordChange
 from services.identity.service.password_reset import PasswordReset
@@ -29,4 +33,8 @@ class UseCases:
     authentication: Authentication
     subjects: Subjects
     administration: Administration
+    editing: Editing
+    importing: Importing
+    email_changes: EmailChanges
+    email_revert: EmailRevert
     clock: Clock

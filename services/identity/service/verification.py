@@ -5,25 +5,32 @@ from chassis.clock import Clock
 from chassis.database import Database
 from chassis.outbox import Outbox
 from contracts.identity import UserEmailVerified
-from services.identity.domain.one_time_tokens import digest_of
+from services.identity.domain.one_time_tokens import EMAIL_CHANGE_MARK, digest_of
 from services.identity.errors import TokenInvalid
 from services.identity.repository import one_time_tokens, users
+from services.identity.service.email_change import EmailChanges
 
 
 class Verification:
     """Turns a verification token into a verified address, once."""
 
-    def __init__(self, database: Database, outbox: Outbox, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, outbox: Outbox, clock: Clock, *, changes: EmailChanges
+    ) -> None:
         self._database = database
         self._outbox = outbox
         self._clock = clock
+        self._changes = changes
 
     async def verify(self, token: str, *, caller: Caller) -> None:
-        """Mark the address as proven.
+        """Mark the address as proven, or give the account the new address the link was mailed to.
 
         Pressing twice, or an older link of an address that is proven by now, is no error. Raises
-        TokenInvalid for every other token that is not live.
+        TokenInvalid for every other token that is not live, AlreadyTaken for a new address that is.
         """
+        if token.startswith(EMAIL_CHANGE_MARK):
+            await self._changes.confirm(token, caller=caller)
+            return
         digest = digest_of(token)
         async with self._database.transaction() as tx:
             owner = await one_time_tokens.find_owner_of_verification(tx, digest)

@@ -65,7 +65,7 @@ class World:
         self.database = database
         self.clock = clock
         transport = httpx.ASGITransport(app=deployable.http)
-        self._client = httpx.AsyncClient(transport=transport, base_url="http://identity")
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://identity")
         self._signers = {
             issuer: AssertionSigner(
                 issuer=issuer, audience="identity", secrets=[secret], clock=clock
@@ -94,7 +94,7 @@ class World:
         raw = (
             content if content is not None else None if body is None else json.dumps(body).encode()
         )
-        return await self._client.request(
+        return await self.client.request(
             method,
             target,
             content=raw,
@@ -106,6 +106,13 @@ class World:
                 **(headers or {}),
             },
         )
+
+    def sign(self, method: str, path: str, principal: Principal) -> dict[str, str]:
+        """Return the header that lets one request in."""
+        assertion = self._signers["gateway"].sign(
+            method, path, request_id="test-request", principal=principal, client_address=ADDRESS
+        )
+        return {HEADER: assertion}
 
     async def post(self, path: str, body: Any = None, **how: Any) -> httpx.Response:
         """Send one POST."""
@@ -213,7 +220,7 @@ class World:
 
     async def close(self) -> None:
         """Close the client and the look inside."""
-        await self._client.aclose()
+        await self.client.aclose()
         await self.database.close()
 
 

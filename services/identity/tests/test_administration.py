@@ -31,6 +31,7 @@ ROUTES: list[tuple[str, str, Any, bool]] = [
     ("POST", "/enable", None, False),
     ("POST", "/force-password-reset", None, False),
     ("PUT", "/roles", {"roles": ["moderator"]}, False),
+    ("PATCH", "", {"username": "renamed"}, False),
     ("DELETE", "", None, False),
 ]
 
@@ -168,7 +169,23 @@ class TestActions:
             await world.login("ada", "wrong")
         account = await act(world, helper, "unlock", ada, "user", "moderator")
         assert (account["is_locked"], account["locked_until"]) == (False, None)
+        [event] = await world.events(UserUnlocked)
+        assert (event.data["cause"], event.actor) == ("admin", str(helper.id))
         assert (await world.login("ada", PASSWORD)).status_code == 200
+
+    async def test_unlock_opens_the_door_inside_too(self, world: World) -> None:
+        """Five wrong current passwords in a session lock only that; unlocking lifts it."""
+        boss, ada = await world.make("boss", "admin"), await world.make("ada")
+        change = "/api/v1/auth/password-change"
+        wrong = {"current_password": "wrong", "new_password": NEW_PASSWORD}
+        for _ in range(5):
+            await world.post(change, wrong, principal=ada.principal())
+        await act(world, boss, "unlock", ada)
+        [event] = await world.events(UserUnlocked)
+        assert (event.data["cause"], event.actor) == ("admin", str(boss.id))
+        right = wrong | {"current_password": PASSWORD}
+        answer = await world.post(change, right, principal=ada.principal())
+        assert answer.status_code == 200
 
     async def test_disable_and_enable(self, world: World) -> None:
         """Out of service, and back."""
@@ -260,6 +277,28 @@ class TestLastAdministrator:
             method, f"{USERS}/{boss.id}{path}", body, principal=boss.principal("user", "admin")
         )
         assert (answer.status_code, answer.json()["code"]) == (409, "last_administrator")
+
+    @pytest.mark.parametrize(
+        ("method", "path"), [("POST", "/lock"), ("POST", "/disable"), ("DELETE", "")]
+    )
+    async def test_two_cannot_take_each_other_away_at_once(
+        self, method: str, path: str, world: World
+    ) -> None:
+        """Whichever way they go about it, one who can log in is left."""
+        for number in range(5):
+            bosses = [await world.make(f"boss{number}{letter}", "admin") for letter in "ab"]
+
+            async def remove(actor: Somebody, target: Somebody) -> int:
+                answer = await world.call(
+                    method,
+                    f"{USERS}/{target.id}{path}",
+                    principal=actor.principal("user", "admin"),
+                )
+                return answer.status_code
+
+            statuses = await asyncio.gather(remove(*bosses), remove(*reversed(bosses)))
+            assert sum(status < 300 for status in statuses) == 1, statuses
+            await world.execute("DELETE FROM users")
 
     async def test_two_cannot_remove_each_other_at_once(self, world: World) -> None:
         """One of them stays, in every round."""

@@ -5,7 +5,6 @@ import threading
 from functools import partial
 from pathlib import Path
 
-import bcrypt
 import pytest
 
 from services.identity.errors import HashingOverloaded
@@ -71,24 +70,6 @@ class TestPeppers:
         assert hasher.verify(older, PASSWORD) is Verdict.OUTDATED
         assert hasher.verify(none, PASSWORD) is Verdict.OUTDATED
         assert hasher.verify(older, "wrong") is Verdict.WRONG
-
-
-class TestBcrypt:
-    """The seed's hashes, imported."""
-
-    @pytest.mark.parametrize("mark", ["$2a$", "$2b$", "$2y$"])
-    def test_verify_and_are_outdated(self, mark: str) -> None:
-        """All three spellings are one scheme."""
-        made = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
-        stored = made.replace("$2b$", mark, 1)
-        assert PasswordHasher(CHEAP).verify(stored, PASSWORD) is Verdict.OUTDATED
-        assert PasswordHasher(CHEAP).verify(stored, "wrong") is Verdict.WRONG
-
-    def test_only_knew_72_bytes(self) -> None:
-        """What the old system let in is let in once more, and then hashed in full."""
-        long = "é" * 40
-        stored = bcrypt.hashpw(long.encode()[:72], bcrypt.gensalt(4)).decode()
-        assert PasswordHasher(CHEAP).verify(stored, long) is Verdict.OUTDATED
 
 
 class TestHashing:

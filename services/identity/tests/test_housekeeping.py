@@ -5,9 +5,14 @@ from datetime import timedelta
 import pytest
 
 from chassis.database import Database
+from chassis.outbox import Outbox
 from chassis.testing import FixedClock
 from chassis.testing.fixtures import MakeDatabase
+from contracts.identity import UserDeleted
+from services.identity import models
 from services.identity.repository import housekeeping
+from services.identity.service import expiry
+from services.identity.service.expiry import Expiry
 from services.identity.service.housekeeping import Housekeeping
 from services.identity.tests.configuration import MIGRATIONS, PASSWORD
 from services.identity.tests.kit import World
@@ -19,13 +24,23 @@ SELECT (SELECT count(*) FROM email_verifications) AS verifications,
     (SELECT count(*) FROM login_sources) AS sources,
     (SELECT count(*) FROM login_counters) AS counters,
     (SELECT count(*) FROM login_history) AS history,
-    (SELECT count(*) FROM failed_login_attempts) AS failures
+    (SELECT count(*) FROM failed_login_attempts) AS failures,
+    (SELECT count(*) FROM email_changes) AS changes,
+    (SELECT count(*) FROM username_holds) AS holds
 """
+
+
+def housekeeper(
+    database: Database, clock: FixedClock, life: timedelta | None = timedelta(days=30)
+) -> Housekeeping:
+    """Return who cleans *database* up; unverified accounts live for *life*."""
+    outbox = Outbox("identity", models.outbox, clock)
+    return Housekeeping(database, clock, expiry=Expiry(database, outbox, clock, life=life))
 
 
 async def clean(world: World, clock: FixedClock) -> dict[str, int]:
     """Clean up at the clock's time and return what is left."""
-    await Housekeeping(world.database, clock).clean()
+    await housekeeper(world.database, clock).clean()
     return dict((await world.rows(COUNTS))[0]._mapping)
 
 
@@ -40,16 +55,25 @@ class TestHousekeeping:
         await world.reset_token(ada.email)
         await world.login("nobody", "wrong")
         await world.login("ada", PASSWORD)
+        change = {"email": "new@example.org", "current_password": PASSWORD}
+        await world.post("/api/v1/users/me/email", change, principal=ada.principal())
+        await world.mails_settled()
+        await world.execute(
+            "INSERT INTO username_holds (username, held_until) VALUES ('eve', :until)",
+            until=clock.now() + timedelta(days=5),
+        )
         everything = await clean(world, clock)
         assert 0 not in everything.values()
         clock.advance(timedelta(days=2))
         left = await clean(world, clock)
         assert (left["sources"], left["requests"]) == (0, 0)
         assert (left["verifications"], left["resets"], left["history"]) == (1, 1, 1)
+        assert (left["changes"], left["holds"]) == (1, 1)
         assert left["counters"] == 1, "an unknown name's failures count on for 90 days"
         clock.advance(timedelta(days=7))
         left = await clean(world, clock)
         assert (left["verifications"], left["resets"], left["history"]) == (0, 0, 1)
+        assert (left["changes"], left["holds"]) == (1, 0)
         clock.advance(timedelta(days=90))
         assert set((await clean(world, clock)).values()) == {0}
 
@@ -81,5 +105,63 @@ class TestHousekeeping:
         """Deleting needs no more than the migrations granted."""
         database = await make_database("identity", MIGRATIONS)
         app = Database(database.app_url, pool_min=1, pool_max=1)
-        assert await Housekeeping(app, clock).clean() == 0
+        assert await housekeeper(app, clock).clean() == 0
         await app.close()
+
+
+class TestExpiry:
+    """Accounts nobody ever proved go after thirty days (14.2.7), with all their names."""
+
+    async def test_frees_the_names_and_tells(self, world: World, clock: FixedClock) -> None:
+        """One deletion like any other; a day too early nothing happens."""
+        ada = await world.register(verified=False)
+        await world.login("ada", "wrong")
+        clock.advance(timedelta(days=30))
+        await clean(world, clock)
+        assert await world.value("SELECT count(*) FROM users") == 1
+        clock.advance(timedelta(seconds=1))
+        left = await clean(world, clock)
+        assert await world.value("SELECT count(*) FROM users") == left["counters"] == 0
+        [event] = await world.events(UserDeleted)
+        assert (event.subject, event.actor, event.subjectversion) == (str(ada.id), "expiry", 2)
+        assert (await world.register(verified=False)).id != ada.id
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "UPDATE users SET is_verified = true, unverified_since = NULL",
+            "UPDATE users SET last_login = now()",
+            "UPDATE users SET is_locked = true",
+            "UPDATE users SET is_disabled = true",
+            "INSERT INTO user_roles SELECT id, 'moderator', now() FROM users",
+            "UPDATE users SET unverified_since = unverified_since + interval '1 year'",
+        ],
+    )
+    async def test_spares_every_other_account(
+        self, change: str, world: World, clock: FixedClock
+    ) -> None:
+        """Proven, used, in an administrator's hands, with a role, or young."""
+        await world.register(verified=False)
+        await world.execute(change)
+        clock.advance(timedelta(days=90))
+        await clean(world, clock)
+        assert await world.value("SELECT count(*) FROM users") == 1
+
+    async def test_can_be_switched_off(self, world: World, clock: FixedClock) -> None:
+        """UNVERIFIED_ACCOUNT_DAYS=0."""
+        await world.register(verified=False)
+        clock.advance(timedelta(days=4000))
+        await housekeeper(world.database, clock, life=None).clean()
+        assert await world.value("SELECT count(*) FROM users") == 1
+
+    async def test_goes_through_more_than_a_batch(
+        self, world: World, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Until nothing is due."""
+        monkeypatch.setattr(expiry, "_BATCH", 2)
+        for name in ("one", "two", "three", "four", "five"):
+            await world.register(name, verified=False)
+        clock.advance(timedelta(days=31))
+        await clean(world, clock)
+        assert await world.value("SELECT count(*) FROM users") == 0
+        assert len(await world.events(UserDeleted)) == 5

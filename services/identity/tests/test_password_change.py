@@ -1,8 +1,14 @@
 """Password change: POST /api/v1/auth/password-change, and GET …/password-policy."""
 
-from contracts.identity import LoginFailed, PasswordChanged
+from datetime import timedelta
+
+import pytest
+
+from chassis.testing import FixedClock
+from contracts.identity import LoginFailed, PasswordChanged, UserLocked
+from services.identity.hashing import PasswordHasher, Verdict
 from services.identity.tests.configuration import NEW_PASSWORD, PASSWORD
-from services.identity.tests.kit import World, codes_of
+from services.identity.tests.kit import World, at_once, codes_of
 
 CHANGE = "/api/v1/auth/password-change"
 
@@ -27,16 +33,65 @@ class TestChange:
         answer = await world.post(CHANGE, {})
         assert answer.status_code == 401
 
-    async def test_a_wrong_current_password_counts_as_a_failed_login(self, world: World) -> None:
-        """Five of them lock the account."""
+    async def test_five_wrong_ones_close_this_door_alone(
+        self, world: World, clock: FixedClock
+    ) -> None:
+        """A stolen session guesses five times; the owner's login is untouched."""
         ada = await world.register()
         body = {"current_password": "wrong", "new_password": NEW_PASSWORD}
         answers = [await world.post(CHANGE, body, principal=ada.principal()) for _ in range(6)]
         assert [a.json()["code"] for a in answers] == ["invalid_credentials"] * 5 + [
             "account_locked"
         ]
-        assert (await world.login("ada", PASSWORD)).json()["code"] == "account_locked"
-        assert len(await world.events(LoginFailed)) == 7
+        assert answers[-1].headers["Retry-After"] == "1800"
+        assert (await world.login("ada", PASSWORD)).status_code == 200
+        assert len(await world.events(LoginFailed)) == 6
+        assert await world.events(UserLocked) == []
+        clock.advance(timedelta(minutes=30))
+        right = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+        assert (await world.post(CHANGE, right, principal=ada.principal())).status_code == 200
+
+    async def test_guessing_here_is_bound_for_good(self, world: World, clock: FixedClock) -> None:
+        """After a hundred failures in a row only a reset helps."""
+        ada = await world.register()
+        body = {"current_password": "wrong", "new_password": NEW_PASSWORD}
+        await world.post(CHANGE, body, principal=ada.principal())
+        await world.execute("UPDATE login_counters SET consecutive = 100, failures = 0")
+        clock.advance(timedelta(days=2))
+        right = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+        refused = await world.post(CHANGE, right, principal=ada.principal())
+        assert refused.json()["code"] == "account_locked"
+        reset = {"token": await world.reset_token(ada.email), "new_password": "Another-Horse-3"}
+        await world.post("/api/v1/auth/password-reset/verify", reset)
+        right["current_password"] = "Another-Horse-3"
+        assert (await world.post(CHANGE, right, principal=ada.principal())).status_code == 200
+
+    async def test_a_strangers_lock_does_not_reach_inside(self, world: World) -> None:
+        """Who is logged in changes the password while the door is locked, and it stays locked."""
+        ada = await world.register()
+        for _ in range(6):
+            await world.login("ada", "wrong", address="203.0.113.9")
+        body = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+        assert (await world.post(CHANGE, body, principal=ada.principal())).status_code == 200
+        assert (await world.login("ada", NEW_PASSWORD)).json()["code"] == "account_locked"
+        assert await world.value("SELECT locked_until IS NOT NULL FROM users") is True
+
+    async def test_fifty_parallel_guesses_are_verified_five_times(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The slot is reserved before the hash, as at login."""
+        ada = await world.register()
+        verified: list[str] = []
+        original = PasswordHasher.verify
+
+        def spy(hasher: PasswordHasher, stored: str, password: str) -> Verdict:
+            verified.append(password)
+            return original(hasher, stored, password)
+
+        monkeypatch.setattr(PasswordHasher, "verify", spy)
+        body = {"current_password": "wrong", "new_password": NEW_PASSWORD}
+        await at_once(50, lambda _n: world.post(CHANGE, body, principal=ada.principal()))
+        assert len(verified) == 5
 
     async def test_holds_the_new_password_against_the_policy(self, world: World) -> None:
         """Before anything is verified or counted."""

@@ -6,7 +6,7 @@ from uuid import uuid4
 from chassis.testing import FixedClock
 from contracts.identity import UserDeleted, UserUpdated
 from services.identity.tests.configuration import PASSWORD
-from services.identity.tests.kit import Somebody, World, codes_of
+from services.identity.tests.kit import Somebody, World, at_once, codes_of
 
 ME = "/api/v1/users/me"
 HISTORY = "/api/v1/users/me/login-history"
@@ -70,6 +70,17 @@ class TestRename:
         assert answer.status_code == 409
         assert codes_of(answer) == {("/username", "username_taken")}
 
+    async def test_of_two_at_once_one_gets_the_name(self, world: World) -> None:
+        """The constraint decides, with a 409 and not a crash."""
+        people = [await world.register(name) for name in ("ada", "bob")]
+        answers = await at_once(
+            2,
+            lambda n: world.call(
+                "PATCH", ME, {"username": "wanted"}, principal=people[n].principal()
+            ),
+        )
+        assert sorted(answer.status_code for answer in answers) == [200, 409]
+
     async def test_the_same_name_changes_nothing(self, world: World) -> None:
         """No version, no event."""
         ada = await world.register()
@@ -113,6 +124,14 @@ class TestDelete:
         assert (event.subject, event.subjectversion) == (str(ada.id), 3)
         urgent = "SELECT urgent FROM outbox WHERE routing_key = :type"
         assert await world.value(urgent, type=UserDeleted.type) is True
+
+    async def test_a_strangers_lock_keeps_nobody_from_leaving(self, world: World) -> None:
+        """Guesses at the door are counted apart from the password repeated inside."""
+        ada = await world.register()
+        for _ in range(6):
+            await world.login("ada", "wrong", address="203.0.113.9")
+        answer = await world.call("DELETE", ME, {"password": PASSWORD}, principal=ada.principal())
+        assert answer.status_code == 204
 
     async def test_frees_the_names(self, world: World) -> None:
         """Somebody may register again, as somebody else."""

@@ -15,6 +15,8 @@ class Template(StrEnum):
     PASSWORD_RESET = "password_reset"
     PASSWORD_WAS_RESET = "password_was_reset"
     PASSWORD_CHANGED = "password_changed"
+    EMAIL_CHANGE = "email_change"
+    EMAIL_CHANGE_NOTICE = "email_change_notice"
     EMAIL_CHANGED = "email_changed"
     ACCOUNT_LOCKED = "account_locked"
     NEW_DEVICE = "new_device"
@@ -26,6 +28,8 @@ class Template(StrEnum):
 PAGES = {
     Template.VERIFICATION: "/verify-email",
     Template.PASSWORD_RESET: "/reset-password",
+    Template.EMAIL_CHANGE: "/verify-email",
+    Template.EMAIL_CHANGE_NOTICE: "/revert-email",
 }
 """The page each mail with a secret links to; the token travels in the fragment (D10)."""
 

@@ -4,9 +4,15 @@ from datetime import timedelta
 
 import pytest
 
+from contracts.commands import (
+    SendEmailChangeMail,
+    SendEmailChangeNotice,
+    SendPasswordResetMail,
+    SendSecretMail,
+)
 from contracts.notify import MessageFailed, MessageSent, MessageSuppressed
 from services.notify.domain.messages import RetryPolicy
-from services.notify.tests.kit import TOKEN, House, command, reset_command
+from services.notify.tests.kit import TOKEN, House, command
 from services.notify.transports import PermanentFailure, TemporaryFailure
 
 
@@ -32,13 +38,30 @@ class TestSending:
         assert event.type == MessageSent.type
         assert event.subject == event.data["message_id"] == str(row.id)
 
-    async def test_a_reset_leads_to_its_own_page(self, house: House) -> None:
-        """Two commands, two pages."""
-        await house.receive(reset_command(house.user_id, token="abc", clock=house.clock))
+    @pytest.mark.parametrize(
+        ("model", "page"),
+        [
+            (SendPasswordResetMail, "reset-password"),
+            (SendEmailChangeMail, "verify-email"),
+            (SendEmailChangeNotice, "revert-email"),
+        ],
+    )
+    async def test_each_command_leads_to_its_page(
+        self, model: type[SendSecretMail], page: str, house: House
+    ) -> None:
+        """In text and HTML, to the address the command names."""
+        await house.register()
+        other = "other@example.org"
+        await house.receive(
+            command(house.user_id, model=model, email=other, token="abc", clock=house.clock)
+        )
 
         await house.deliver_all()
 
-        assert "https://id.example/reset-password#token=abc\n" in house.transport.mails[0].text
+        [mail] = house.transport.mails
+        assert mail.recipient == other
+        assert f"https://id.example/{page}#token=abc\n" in mail.text
+        assert f'href="https://id.example/{page}#token=abc"' in mail.html
 
     async def test_wakes_the_workers_with_the_commit(self, house: House) -> None:
         """Nobody waits for the next poll."""

@@ -144,6 +144,11 @@ def name_of(partition: str, envelope: bytes) -> str:
     return f"{partition}/manifest-{hashlib.sha256(envelope).hexdigest()[:16]}.json"
 
 
+def is_manifest(name: str) -> bool:
+    """Say whether *name* is one that `name_of` gives."""
+    return name.partition("/")[2].startswith("manifest-")
+
+
 def _described(one: ArchiveObject) -> dict[str, Any]:
     return {
         "name": one.name,

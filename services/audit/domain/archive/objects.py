@@ -29,16 +29,24 @@ class ArchiveObject:
     first: tuple[datetime, UUID]
     last: tuple[datetime, UUID]
     types: tuple[str, ...]
-    contents: bytes
     sequenced: int
     first_leaf_index: int | None
     last_leaf_index: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """An object to be stored; `contents` is the filter by which it is found."""
+
+    described: ArchiveObject
+    data: bytes
+    contents: bytes
+
+
 def pack(
     partition: str, number: int, rows: Sequence[ArchivedRow], *, owners: Iterable[bytes]
-) -> tuple[ArchiveObject, bytes]:
-    """Make the object *number* of *rows* (at least one); return what it is, and its bytes.
+) -> Packed:
+    """Make the object *number* of *rows* (at least one), with the keys of these *owners*.
 
     The name tells the content: an object is never written over, so that a second archiver, or a
     second attempt, spoils nothing.
@@ -56,12 +64,11 @@ def pack(
         first=columns[0].place,
         last=columns[-1].place,
         types=tuple(sorted({c.type for c in columns})),
-        contents=filter_of([*(c.event_id.bytes for c in columns), *owners]),
         sequenced=len(leaves),
         first_leaf_index=min(leaves, default=None),
         last_leaf_index=max(leaves, default=None),
     )
-    return described, data
+    return Packed(described, data, filter_of([*(c.event_id.bytes for c in columns), *owners]))
 
 
 def unpack(described: ArchiveObject, data: bytes) -> list[ArchivedRow]:

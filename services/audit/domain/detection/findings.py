@@ -76,7 +76,7 @@ def of_account(tally: AccountTally, rule: Rule, fresh: Iterable[Evidence]) -> Fi
     )
 
 
-def of_entry(tally: EntryTally, rule: Rule) -> Finding:
+def of_entry(tally: EntryTally, rule: Rule, fresh: Iterable[Evidence]) -> Finding:
     """Return the success that *rule* mistrusts.
 
     Its address is named and not blocked: it may be the owner's.
@@ -92,7 +92,7 @@ def of_entry(tally: EntryTally, rule: Rule) -> Finding:
         attempts=tally.failures,
         first_seen=tally.first_at or tally.entered_at,
         last_seen=tally.entered_at,
-        evidence=frozenset({tally.evidence_id}),
+        evidence=frozenset(one.id for one in fresh if one.id == tally.evidence_id),
     )
 
 

@@ -16,10 +16,10 @@ from chassis.logs import get_logger
 from chassis.outbox import Outbox
 from contracts.audit import ArchiveCompleted
 from services.audit.domain.archive.errors import DamagedError, PostponedError
-from services.audit.domain.archive.manifest import name_of
+from services.audit.domain.archive.manifest import is_manifest, name_of
 from services.audit.errors import ArchiveUnavailable
 from services.audit.repository import partitions
-from services.audit.repository.archive import index, keys
+from services.audit.repository.archive import index, keys, objects
 from services.audit.repository.archive.index import Partition
 from services.audit.service.archive.metrics import ArchiveMetrics
 from services.audit.service.archive.target import Target
@@ -73,9 +73,20 @@ class Archiver:
         return len(due)
 
     async def discard(self, name: str) -> bool:
-        """Forget what was written of a partition and not verified; the next pass begins anew."""
+        """Forget what was written of a partition and not verified; the next pass begins anew.
+
+        Raises ArchiveUnavailable, PostponedError, DatabaseUnavailable.
+        """
         async with self.database.transaction() as tx:
-            return await index.discard(tx, name)
+            partition = await index.find_partition(tx, name)
+            written = [one.name for one in await objects.list_objects(tx, name)]
+            if partition is None or not await index.discard(tx, name):
+                return False
+        if partition.manifest is not None:
+            written.append(name_of(name, partition.manifest))
+        if self.target is not None:
+            await self.target.store.remove(written)
+        return True
 
     async def measure(self) -> int:
         """Tell what waits; return how many partitions do."""
@@ -102,8 +113,10 @@ class Archiver:
     async def _pass(self) -> bool:
         """Archive once; False when it has to be tried again soon."""
         try:
-            await self.archive_due()
+            # First, so that what waits is told also where nothing gets done.
             await self.measure()
+            if await self.archive_due():
+                await self.measure()
         except ArchiveUnavailable as error:
             self._failed("store_unavailable", str(error))
         except DamagedError as error:
@@ -144,7 +157,7 @@ class Archiver:
             tell("verified", partition.name, {})
             await self._confirm(partition)
             tell("confirmed", partition.name, {"rows": partition.row_count})
-        await self._tidy(partition, target)
+        await self._tidy(await self._again(partition), target)
         tell("tidied", partition.name, {})
         async with self.database.transaction() as tx:
             dropped = await index.drop(tx, partition.name)
@@ -158,11 +171,22 @@ class Archiver:
                 await self.outbox.emit(tx, fact, subject=partition.name, caller=None)
 
     async def _tidy(self, partition: Partition, target: Target) -> None:
-        """Remove what earlier attempts have left in the store."""
+        """Remove what earlier attempts have left in the store.
+
+        Raises DamagedError when somebody else has archived into the same place: theirs stays.
+        """
         async with self.database.transaction() as tx:
-            objects = await index.list_objects(tx, partition.name)
-        keep = {one.name for one in objects} | {name_of(partition.name, partition.manifest or b"")}
-        await target.store.remove_others(partition.name, keep)
+            written = await objects.list_objects(tx, partition.name)
+        keep = {one.name for one in written} | {name_of(partition.name, partition.manifest or b"")}
+        others = [n for n in await target.store.names(partition.name) if n not in keep]
+        for name in filter(is_manifest, others):
+            try:
+                target.signer.open(await target.store.get(name) or b"")
+            except DamagedError:
+                raise DamagedError(
+                    f"{name} is not ours: does another installation archive here?"
+                ) from None
+        await target.store.remove(others)
 
     async def _again(self, partition: Partition) -> Partition:
         async with self.database.transaction() as tx:

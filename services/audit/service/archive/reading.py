@@ -17,7 +17,7 @@ from services.audit.domain.classification import uuid_of
 from services.audit.domain.entries import Entry
 from services.audit.domain.filters import Cursor, Filters
 from services.audit.errors import ArchiveDamaged, ArchiveUnavailable
-from services.audit.repository.archive import index, keys
+from services.audit.repository.archive import keys, objects
 from services.audit.service.archive.metrics import ArchiveMetrics
 from services.audit.service.archive.target import Target
 
@@ -73,7 +73,7 @@ class ArchiveReading:
             if owner is None:
                 return None  # nothing of this person is archived, or can be read any more
         wanted = self.objects_per_page + 1
-        found = await index.search(tx, filters, after=after, holding=owner, limit=wanted)
+        found = await objects.search(tx, filters, after=after, holding=owner, limit=wanted)
         if not found:
             return None
         shown = found[: self.objects_per_page]
@@ -131,7 +131,7 @@ class ArchiveReading:
 
     async def _holding(self, event_id: UUID, after: Cursor | None) -> Sequence[_Candidate]:
         async with self.database.transaction() as tx:
-            return await index.search(
+            return await objects.search(
                 tx, Filters(), after=after, holding=event_id.bytes, limit=self.objects_per_page
             )
 

@@ -14,7 +14,7 @@ from services.audit.domain.archive.manifest import Manifest, name_of
 from services.audit.domain.archive.objects import ArchiveObject, unpack
 from services.audit.domain.archive.rows import ArchivedRow, Sealing, owners_of
 from services.audit.domain.leaves import verifies
-from services.audit.repository.archive import index, rows
+from services.audit.repository.archive import index, objects, rows
 from services.audit.repository.archive.index import Partition
 from services.audit.service.archive.target import Target
 from services.audit.service.archive.writing import Tell
@@ -47,37 +47,37 @@ class Verification:
         archive. Raises DamagedError, ArchiveUnavailable, DatabaseUnavailable.
         """
         async with self.database.transaction() as tx:
-            objects = await index.list_objects(tx, partition.name)
+            written = await objects.list_objects(tx, partition.name)
             previous = await index.find_previous(tx, partition)
             key = (await self.target.ring.find_partitions(tx, [partition.name])).get(partition.name)
-        await self._check_manifest(partition, objects, previous)
+        await self._check_manifest(partition, written, previous)
         sealing = None if key is None else Sealing(partition=partition.name, key=key)
         opened = closed = 0
-        for one in objects:
+        for one in written:
             checked = await self._check_object(partition, one, sealing)
             opened, closed = opened + checked[0], closed + checked[1]
             tell("object_verified", partition.name, {"number": one.number, "rows": one.row_count})
         return Verified(
-            rows=sum(one.row_count for one in objects),
-            objects=len(objects),
+            rows=sum(one.row_count for one in written),
+            objects=len(written),
             open_shares=opened,
             closed_shares=closed,
         )
 
     async def _check_manifest(
-        self, partition: Partition, objects: Sequence[ArchiveObject], previous: bytes | None
+        self, partition: Partition, written: Sequence[ArchiveObject], previous: bytes | None
     ) -> None:
         recorded = partition.manifest
         if recorded is None or hashlib.sha256(recorded).digest() != partition.sha256:
             raise DamagedError("the database has no sound manifest")
         if await self.target.store.get(name_of(partition.name, recorded)) != recorded:
             raise DamagedError("the manifest in the store is missing or another one")
-        expected = Manifest.of(partition.name, partition.period, objects, previous=previous)
+        expected = Manifest.of(partition.name, partition.period, written, previous=previous)
         if self.target.signer.open(recorded) != expected.to_bytes():
             raise DamagedError(
                 "the manifest says something else than the index, or its chain broke"
             )
-        ends = [place for one in objects for place in (one.first, one.last)]
+        ends = [place for one in written for place in (one.first, one.last)]
         inside = not ends or (partition.starts_at <= ends[0][0] and ends[-1][0] < partition.ends_at)
         if ends != sorted(ends) or not inside or expected.row_count != partition.row_count:
             raise DamagedError("the objects are out of order, out of the period, or too few")

@@ -8,10 +8,10 @@ from uuid import UUID
 from chassis.database import Database
 from services.audit.domain.archive.errors import PostponedError
 from services.audit.domain.archive.manifest import Manifest, name_of
-from services.audit.domain.archive.objects import ArchiveObject, pack
+from services.audit.domain.archive.objects import ArchiveObject, Packed, pack
 from services.audit.domain.archive.rows import ArchivedRow, Columns, PersonKey, Sealing, Share
 from services.audit.repository import log
-from services.audit.repository.archive import index, rows
+from services.audit.repository.archive import index, objects, rows
 from services.audit.repository.archive.index import Partition
 from services.audit.service.archive.metrics import ArchiveMetrics
 from services.audit.service.archive.target import Target
@@ -50,7 +50,7 @@ class Writing:
         Raises ArchiveUnavailable, DatabaseUnavailable, PostponedError.
         """
         async with self.database.transaction() as tx:
-            written = list(await index.list_objects(tx, partition.name))
+            written = list(await objects.list_objects(tx, partition.name))
         while page := await self._read(partition, written[-1].last if written else None):
             one = await self._write_object(partition.name, len(written), page)
             written.append(one)
@@ -82,10 +82,11 @@ class Writing:
         return _Page(columns, shares, known, Sealing(partition=partition.name, key=key))
 
     async def _write_object(self, partition: str, number: int, page: _Page) -> ArchiveObject:
-        one, data = await asyncio.to_thread(_pack, partition, number, page)
-        await self.target.store.put(one.name, data)
+        packed = await asyncio.to_thread(_pack, partition, number, page)
+        one = packed.described
+        await self.target.store.put(one.name, packed.data)
         async with self.database.transaction() as tx:
-            await index.add_object(tx, partition, one)
+            await objects.add_object(tx, partition, packed)
         self.metrics.rows.inc(one.row_count)
         self.metrics.bytes.inc(one.size)
         return one
@@ -117,7 +118,7 @@ class Writing:
         tell("manifest_registered", partition.name, {"rows": manifest.row_count})
 
 
-def _pack(partition: str, number: int, page: _Page) -> tuple[ArchiveObject, bytes]:
+def _pack(partition: str, number: int, page: _Page) -> Packed:
     """Seal and pack a page of rows: some hundred milliseconds of work, for a thread."""
     sealed = [_sealed(columns, page) for columns in page.columns]
     owners = {known.key_id for known in page.persons.values()}

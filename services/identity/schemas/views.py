@@ -1,132 +1,13 @@
-"""The JSON of identity's HTTP API: what comes in, parsed; what goes out, and nothing more."""
+"""What goes out, and nothing more."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Self
 from uuid import UUID
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
-from pydantic_core import PydanticCustomError
-
-from chassis.http import QueryModel, RequestModel, ResponseModel
-from services.identity.domain.accounts import NewUser, Role, User
+from chassis.http import ResponseModel
+from services.identity.domain.accounts import NewUser, User
 from services.identity.domain.history import FailedAttempt, LoginRecord
-from services.identity.domain.names import MAX_EMAIL_LENGTH, EmailAddress, Username
-from services.identity.domain.paging import DEFAULT_LIMIT, MAX_LIMIT, Page, read_cursor
-
-_TOKEN_LENGTH = 128
-
-
-def _email(text: str) -> str:
-    try:
-        return EmailAddress.parse(text).text
-    except ValueError as error:
-        raise PydanticCustomError("invalid_email", "This is {reason}.", _reason(error)) from None
-
-
-def _username(text: str) -> str:
-    try:
-        return Username.parse(text).text
-    except ValueError as error:
-        raise PydanticCustomError("invalid_username", "Use {reason}.", _reason(error)) from None
-
-
-def _cursor(text: str) -> str:
-    try:
-        read_cursor(text)
-    except ValueError as error:
-        raise PydanticCustomError("invalid_cursor", "This is {reason}.", _reason(error)) from None
-    return text
-
-
-def _reason(error: ValueError) -> dict[str, Any]:
-    return {"reason": str(error)}
-
-
-Email = Annotated[
-    str,
-    AfterValidator(_email),
-    WithJsonSchema({"type": "string", "format": "email", "maxLength": MAX_EMAIL_LENGTH}),
-]
-Name = Annotated[
-    str,
-    AfterValidator(_username),
-    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{2,31}$"}),
-]
-Secret = Annotated[str, Field(repr=False)]
-Token = Annotated[str, StringConstraints(min_length=1, max_length=_TOKEN_LENGTH), Field(repr=False)]
-
-
-class RegisterBody(RequestModel):
-    """A new account."""
-
-    email: Email
-    username: Name
-    password: Secret
-
-
-class TokenBody(RequestModel):
-    """A one-time token."""
-
-    token: Token
-
-
-class EmailBody(RequestModel):
-    """An address that asks for a mail."""
-
-    email: Email
-
-
-class ResetBody(RequestModel):
-    """A reset token and the password it is to set."""
-
-    token: Token
-    new_password: Secret
-
-
-class ChangeBody(RequestModel):
-    """The current password and the next."""
-
-    current_password: Secret
-    new_password: Secret
-
-
-class ProfileBody(RequestModel):
-    """What of the profile is to change."""
-
-    username: Name
-
-
-class PasswordBody(RequestModel):
-    """The password, repeated."""
-
-    password: Secret
-
-
-class RolesBody(RequestModel):
-    """The roles an account shall have; `user` it always has."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
-
-    roles: Annotated[list[Role], Field(max_length=len(Role))]
-
-
-class PageQuery(QueryModel):
-    """Which part of a list is asked for."""
-
-    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
-    cursor: Annotated[str, AfterValidator(_cursor)] | None = None
-
-    @property
-    def position(self) -> UUID | None:
-        """Return the last row of the page before."""
-        return None if self.cursor is None else read_cursor(self.cursor)
-
-
-class UsersQuery(PageQuery):
-    """Which accounts are asked for; `q` is the beginning of an address or username."""
-
-    q: Annotated[str, StringConstraints(min_length=1, max_length=MAX_EMAIL_LENGTH)] | None = None
-    role: Role | None = None
+from services.identity.domain.paging import Page
 
 
 class Registered(ResponseModel):
