@@ -26,7 +26,9 @@ async def list_entries(
         conditions.append(log.type == filters.type)
     if filters.outcome is not None:
         # Written out, so that any plan may use the index of what is no success.
-        outcome = sa.bindparam("outcome", filters.outcome, literal_execute=True)
+        outcome: sa.BindParameter[str] = sa.bindparam(
+            "outcome", filters.outcome, sa.Text, literal_execute=True
+        )
         conditions.append(log.outcome == outcome)
     statement = (
         _entries(filters.person_id)

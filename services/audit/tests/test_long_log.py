@@ -1,5 +1,7 @@
 """Questions on a long log are answered by an index, not by reading all of it."""
 
+from typing import Any
+
 import asyncpg
 import pytest
 
@@ -82,7 +84,7 @@ class TestAddresses:
         [{"ip": "fe80::1%eth0"}, {"ip": "192.0.2.1/33"}, {"actor": "a\x00"}, {"target": "\x00"}],
     )
     async def test_what_the_database_cannot_hold_is_no_failure(
-        self, service: Service, asked: dict[str, str]
+        self, service: Service, asked: dict[str, Any]
     ) -> None:
         """It is refused, and nothing breaks."""
         assert (await service.get(AUDIT, **asked)).status_code == 400
