@@ -30,13 +30,15 @@ async def find(tx: Transaction, user_id: UUID) -> User | None:
     return await _one(tx, with_roles.where(users.c.id == user_id))
 
 
-async def find_for_update(tx: Transaction, user_id: UUID) -> User | None:
+async def find_for_update(tx: Transaction, user_id: UUID, *, renames: bool = False) -> User | None:
     """Return the account, its row locked until the end of the transaction.
 
+    Whoever *renames* (or readdresses, or deletes) it waits here for those who only hold it: the
+    names are keys, so changing them would wait later, for somebody who may wait for this lock.
     Read in a second statement: the first may have waited for somebody who changed its roles.
     """
     statement = sa.select(users.c.id).where(users.c.id == user_id)
-    await tx.execute(statement.with_for_update(key_share=True))
+    await tx.execute(statement.with_for_update(key_share=not renames))
     return await find(tx, user_id)
 
 

@@ -51,6 +51,7 @@ class _Import:
         self._request = request
         self._principal = principal
         self._importing = importing
+        self._is_open = True
         self._counts: Counter[str] = Counter()
         self._results: asyncio.Queue[bytes | None] = asyncio.Queue()
 
@@ -68,7 +69,7 @@ class _Import:
         except Problem as problem:
             code = problem.code
         finally:
-            self._importing.end()
+            self.close()
         log.info("users.imported", reason=code, **self._counts)
         self._results.put_nowait(write_end(self._counts, code))
         self._results.put_nowait(None)
@@ -111,6 +112,12 @@ class _Import:
         for outcome in await self._importing.add(self._principal, batch, caller=caller):
             self._tell(outcome)
 
+    def close(self) -> None:
+        """Let the next import begin; once, or it would be the next one's turn that ends."""
+        if self._is_open:
+            self._is_open = False
+            self._importing.end()
+
     def _tell(self, outcome: Outcome) -> None:
         self._counts[outcome.status] += 1
         self._results.put_nowait(write_result(outcome))
@@ -136,6 +143,13 @@ class _Answer(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; the import ends with the answer, and the answer with the import."""
         del scope, receive
+        try:
+            await self._send(send)
+        finally:
+            # A task that is cancelled before its first step never gets to its own.
+            self._run.close()
+
+    async def _send(self, send: Send) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._run.run())
             start = {"status": self.status_code, "headers": self.raw_headers}

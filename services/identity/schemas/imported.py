@@ -1,5 +1,6 @@
 """Lines of an import, and what is said of them."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -43,12 +44,21 @@ def _importable(role: Role) -> Role:
     return role
 
 
+def _moment(given: datetime) -> datetime:
+    try:
+        return given.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("datetime_out_of_range", "No calendar has this in UTC.") from None
+
+
 Hash = Annotated[
     str,
     StringConstraints(max_length=_MAX_HASH_LENGTH),
     AfterValidator(_hash),
     WithJsonSchema({"type": "string", "maxLength": _MAX_HASH_LENGTH}),
 ]
+
+Moment = Annotated[AwareDatetime, AfterValidator(_moment)]
 
 Roles = list[Annotated[Role, AfterValidator(_importable)]]
 
@@ -63,7 +73,7 @@ class ImportLine(RequestModel):
     password_hash: Hash | None = Field(default=None, repr=False)
     is_verified: bool = False
     roles: Roles = Field(default_factory=list, max_length=len(Role))
-    created_at: AwareDatetime | None = None
+    created_at: Moment | None = None
 
 
 class LineError(ResponseModel):

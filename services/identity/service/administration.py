@@ -160,7 +160,7 @@ class Administration:
             await visible(tx, principal, user_id, ADMINISTERING)
             await keep_one_administrator(tx, user_id)
             await counters.forget(tx, user_id, now=self._clock.now())
-            user = await held(tx, user_id)
+            user = await held(tx, user_id, renames=True)
             await users.delete(tx, user_id)
             fact = UserDeleted(user_id=user_id)
             await self._emit(tx, fact, user.version + 1, caller, urgent=True)

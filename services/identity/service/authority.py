@@ -26,9 +26,9 @@ async def visible(
     return user
 
 
-async def held(tx: Transaction, user_id: UUID) -> User:
-    """Return the account, its row locked. Raises UnknownUser."""
-    user = await users.find_for_update(tx, user_id)
+async def held(tx: Transaction, user_id: UUID, *, renames: bool = False) -> User:
+    """Return the account, its row locked as by `find_for_update`. Raises UnknownUser."""
+    user = await users.find_for_update(tx, user_id, renames=renames)
     if user is None:
         raise UnknownUser
     return user

@@ -56,13 +56,16 @@ class Confirmation:
             raise refusal
         return user, attempt
 
-    async def settle(self, tx: Transaction, user: User, attempt: Attempt) -> User:
-        """Return the account as it is now, its row locked; its failures are forgotten.
+    async def settle(
+        self, tx: Transaction, user: User, attempt: Attempt, *, renames: bool = False
+    ) -> User:
+        """Return the account as it is now, its row locked as by `find_for_update`.
 
-        Raises InvalidCredentials when the password is another by now, AccountDisabled.
+        Its failures are forgotten. Raises InvalidCredentials when the password is
+        another by now, AccountDisabled.
         """
         await self.attempts.succeed(tx, attempt)
-        current = await users.find_for_update(tx, user.id)
+        current = await users.find_for_update(tx, user.id, renames=renames)
         if current is None or current.credentials_epoch != user.credentials_epoch:
             raise InvalidCredentials
         refusal = _refusal(current)

@@ -41,7 +41,7 @@ class Editing:
             seen = await visible(tx, principal, user_id, ADMINISTERING)
             if not edits.leaves_verified(seen):
                 await keep_one_administrator(tx, user_id)
-            before = await held(tx, user_id)
+            before = await held(tx, user_id, renames=True)
             await refuse_taken(
                 tx,
                 email_folded=edits.email.folded if edits.email else None,

@@ -77,7 +77,8 @@ class EmailChanges:
         digest, now = digest_of(token), self._clock.now()
         async with self._database.transaction() as tx:
             known = await email_changes.find_by_token(tx, digest)
-            user = None if known is None else await users.find_for_update(tx, known.user_id)
+            owner = None if known is None else known.user_id
+            user = await users.find_for_update(tx, owner, renames=True) if owner else None
             change = await email_changes.confirm(tx, digest, now=now)
             if user is not None and change is not None and change.may_happen_to(user):
                 await self._apply(tx, user, change, caller)

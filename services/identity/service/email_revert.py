@@ -37,7 +37,7 @@ class EmailRevert:
         digest, now = digest_of(token), self._clock.now()
         async with self._database.transaction() as tx:
             owner = await email_changes.find_owner_of_revert(tx, digest)
-            user = None if owner is None else await users.find_for_update(tx, owner)
+            user = None if owner is None else await users.find_for_update(tx, owner, renames=True)
             change = await email_changes.revert(tx, digest, now=now)
             if user is None or change is None:
                 raise TokenInvalid

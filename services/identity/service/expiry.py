@@ -47,7 +47,7 @@ class Expiry:
         now = self._clock.now()
         async with self._database.transaction() as tx:
             await counters.forget(tx, user_id, now=now)
-            user = await users.find_for_update(tx, user_id)
+            user = await users.find_for_update(tx, user_id, renames=True)
             since = None if user is None else user.unverified_since
             if user is None or since is None or since >= now - life:
                 return False

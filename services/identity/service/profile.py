@@ -40,7 +40,7 @@ class Profile:
     async def rename(self, principal: Principal, username: Username, *, caller: Caller) -> User:
         """Give the caller's account another username. Raises AlreadyTaken, AccountGone."""
         async with self._database.transaction() as tx:
-            before = await users.find_for_update(tx, principal.user_id)
+            before = await users.find_for_update(tx, principal.user_id, renames=True)
             if before is None:
                 raise AccountGone
             if before.username == username.text:
@@ -69,7 +69,7 @@ class Profile:
         async with self._database.transaction() as tx:
             await keep_one_administrator(tx, user.id)
             await counters.forget(tx, user.id, now=self._clock.now())
-            await self._confirmation.settle(tx, user, attempt)
+            await self._confirmation.settle(tx, user, attempt, renames=True)
             deleted = await users.delete(tx, user.id)
             if deleted is None:
                 raise AccountGone

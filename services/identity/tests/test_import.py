@@ -9,6 +9,7 @@ from typing import Any
 import bcrypt
 import httpx
 import pytest
+from starlette.types import Message
 
 from chassis.testing import FixedClock
 from contracts.commands import SendVerificationMail
@@ -174,6 +175,14 @@ class TestFailed:
             (ADA | {"roles": ["root"]}, ("/roles/0", "enum")),
             (ADA | {"created_at": "yesterday"}, ("/created_at", "datetime_parsing")),
             (ADA | {"created_at": "2019-05-01T12:00:00"}, ("/created_at", "timezone_aware")),
+            (
+                ADA | {"created_at": "9999-12-31T23:59:59-14:00"},
+                ("/created_at", "datetime_out_of_range"),
+            ),
+            (
+                ADA | {"created_at": "0001-01-01T00:00:00+14:00"},
+                ("/created_at", "datetime_out_of_range"),
+            ),
             (ADA | {"created_at": "2999-01-01T00:00:00Z"}, ("/created_at", "in_the_future")),
             (ADA | {"email": "a\u0000@example.com"}, ("/email", "control_character")),
             (ADA | {"email": "x" * MAX_LINE_BYTES}, ("", "line_too_long")),
@@ -310,6 +319,24 @@ class TestBounds:
         going_on.set()
         assert read(await first)[1]["created"] == 1
         assert read(await send(world, [ADA]))[1]["exists"] == 1
+
+    async def test_a_run_that_never_began_lets_the_next_one_in(self, world: World) -> None:
+        """The client was gone before the answer began: its task is cancelled unstarted."""
+        boss = await _boss(world)
+        path = {"method": "POST", "path": IMPORT, "raw_path": IMPORT.encode(), "query_string": b""}
+        signed = NDJSON | world.sign("POST", IMPORT, boss.principal("user", "admin"))
+        headers = [(name.lower().encode(), value.encode()) for name, value in signed.items()]
+        scope = {"type": "http", "http_version": "1.1", "headers": headers, **path}
+
+        async def never() -> Message:
+            raise AssertionError("nobody asked for the body")
+
+        async def gone(_message: Message) -> None:
+            raise OSError("the client is gone")
+
+        transport: Any = world.client._transport
+        await transport.app(scope, never, gone)
+        assert read(await send(world, []))[1]["status"] == "finished"
 
 
 class TestLines:
