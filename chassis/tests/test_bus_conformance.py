@@ -260,7 +260,8 @@ class TestRestart:
             for number in range(20):
                 await world.emit([number])
                 await _throw_out(world)
-            await eventually(lambda: _count(world, 20))
+            # A claim whose answer was lost waits for its lease, which is ten seconds.
+            await eventually(lambda: _count(world, 20), within=45)
         assert sorted(await world.effects()) == list(range(20))
 
 
