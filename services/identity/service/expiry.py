@@ -1,12 +1,13 @@
 """Expiry: accounts whose address nobody proved go, so that no name is squatted for ever."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from chassis.clock import Clock
 from chassis.database import Database
 from chassis.outbox import Outbox
 from contracts.identity import UserDeleted
+from services.identity.domain.accounts import PLAIN_ROLES, User
 from services.identity.repository import counters, users
 
 _BATCH = 100
@@ -48,8 +49,7 @@ class Expiry:
         async with self._database.transaction() as tx:
             await counters.forget(tx, user_id, now=now)
             user = await users.find_for_update(tx, user_id, renames=True)
-            since = None if user is None else user.unverified_since
-            if user is None or since is None or since >= now - life:
+            if user is None or not _is_due(user, before=now - life):
                 return False
             await users.delete(tx, user_id)
             await self._outbox.emit(
@@ -62,3 +62,10 @@ class Expiry:
                 urgent=True,
             )
         return True
+
+
+def _is_due(user: User, *, before: datetime) -> bool:
+    """Ask again with the row locked: an administrator may have made use of the account since."""
+    since = user.unverified_since
+    is_left_alone = user.last_login is None and user.is_usable and user.roles == PLAIN_ROLES
+    return is_left_alone and since is not None and since < before

@@ -1,6 +1,7 @@
 """Housekeeping: every table has a bound."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
@@ -10,7 +11,7 @@ from chassis.testing import FixedClock
 from chassis.testing.fixtures import MakeDatabase
 from contracts.identity import UserDeleted
 from services.identity import models
-from services.identity.repository import housekeeping
+from services.identity.repository import housekeeping, users
 from services.identity.service import expiry
 from services.identity.service.expiry import Expiry
 from services.identity.service.housekeeping import Housekeeping
@@ -28,6 +29,17 @@ SELECT (SELECT count(*) FROM email_verifications) AS verifications,
     (SELECT count(*) FROM email_changes) AS changes,
     (SELECT count(*) FROM username_holds) AS holds
 """
+
+
+OTHERS = [
+    "UPDATE users SET is_verified = true, unverified_since = NULL",
+    "UPDATE users SET last_login = now()",
+    "UPDATE users SET is_locked = true",
+    "UPDATE users SET is_disabled = true",
+    "INSERT INTO user_roles SELECT id, 'moderator', now() FROM users",
+    "UPDATE users SET unverified_since = unverified_since + interval '1 year'",
+]
+"""What makes an account one that does not expire."""
 
 
 def housekeeper(
@@ -126,23 +138,29 @@ class TestExpiry:
         assert (event.subject, event.actor, event.subjectversion) == (str(ada.id), "expiry", 2)
         assert (await world.register(verified=False)).id != ada.id
 
-    @pytest.mark.parametrize(
-        "change",
-        [
-            "UPDATE users SET is_verified = true, unverified_since = NULL",
-            "UPDATE users SET last_login = now()",
-            "UPDATE users SET is_locked = true",
-            "UPDATE users SET is_disabled = true",
-            "INSERT INTO user_roles SELECT id, 'moderator', now() FROM users",
-            "UPDATE users SET unverified_since = unverified_since + interval '1 year'",
-        ],
-    )
+    @pytest.mark.parametrize("change", OTHERS)
     async def test_spares_every_other_account(
         self, change: str, world: World, clock: FixedClock
     ) -> None:
         """Proven, used, in an administrator's hands, with a role, or young."""
         await world.register(verified=False)
         await world.execute(change)
+        clock.advance(timedelta(days=90))
+        await clean(world, clock)
+        assert await world.value("SELECT count(*) FROM users") == 1
+
+    @pytest.mark.parametrize("change", OTHERS)
+    async def test_spares_what_changed_after_the_list_was_read(
+        self, change: str, world: World, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The account is looked at again with its row locked."""
+        ada = await world.register(verified=False)
+        await world.execute(change)
+
+        async def listed(*_: object, **_limits: object) -> list[UUID]:
+            return [ada.id]
+
+        monkeypatch.setattr(users, "list_never_proven", listed)
         clock.advance(timedelta(days=90))
         await clean(world, clock)
         assert await world.value("SELECT count(*) FROM users") == 1
