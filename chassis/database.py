@@ -2,16 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.absence import MAYBE_AWAY, DatabaseUnavailable, away_by_name, is_away
-from chassis.pooling import Demand, open_engine
+from chassis.pooling import Held, Pool, open_pool
 
 __all__ = [
     "MOMENT",
@@ -124,19 +123,18 @@ class Database:
     """A bounded pool of connections to one database.
 
     At most *pool_max* connections are open; those beyond *pool_min* are closed when nobody has
-    needed them for a while. Who waits longer than *timeout* seconds for one, or for a statement,
+    needed so many for a while. Who waits longer than *timeout* seconds for one, or for a statement,
     gets DatabaseUnavailable.
     """
 
     def __init__(
         self, url: str, *, pool_min: int = 5, pool_max: int = 20, timeout: float = 5.0
     ) -> None:
-        self._demand = Demand(keep=pool_min)
-        self._engine = open_engine(url, self._demand, pool_max=pool_max, timeout=timeout)
+        self._pool = open_pool(url, pool_min=pool_min, pool_max=pool_max, timeout=timeout)
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._engine.dispose()
+        await self._pool.close()
 
     async def ping(self) -> None:
         """Ask for one round trip. Raises DatabaseUnavailable."""
@@ -171,59 +169,51 @@ class Database:
         Raises DatabaseUnavailable.
         """
         async with self._taken() as taken:
-            yield Statements(await taken.driver())
+            yield Statements(taken.driver)
 
     @asynccontextmanager
     async def _taken(self) -> AsyncIterator["_Taken"]:
         """Take a connection out of the pool, and give it back whatever happens."""
         with away_by_name():
-            connection = await self._engine.connect()
-        self._demand.take()
-        taken = _Taken(connection)
+            taken = _Taken(self._pool, await self._pool.take())
         try:
             yield taken
         finally:
-            surplus = self._demand.give_back()
-            await asyncio.shield(taken.give_back(surplus=surplus))
+            await asyncio.shield(taken.give_back())
 
 
 class _Taken:
     """A connection out of the pool; `_open` from before a BEGIN until after its end."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, pool: Pool, held: Held) -> None:
+        self.driver = held.driver
+        self._pool = pool
+        self._held = held
         self._open = False
 
-    async def driver(self) -> asyncpg.Connection:
-        with away_by_name():
-            return (await self._connection.get_raw_connection()).driver_connection
-
     async def begin(self) -> Transaction:
-        driver = await self.driver()
         self._open = True
         with away_by_name():
-            await driver.execute("BEGIN")
-        return Transaction(self._connection, driver)
+            await self.driver.execute("BEGIN")
+        return Transaction(self._held.connection, self.driver)
 
     async def commit(self) -> None:
         """Commit. Raises LostTransactionError when PostgreSQL rolled back instead."""
         with away_by_name():
-            answer = await (await self.driver()).execute("COMMIT")
+            answer = await self.driver.execute("COMMIT")
         self._open = False
         if answer != "COMMIT":
             raise LostTransactionError
 
-    async def give_back(self, *, surplus: bool) -> None:
-        """Return it to the pool, outside any transaction; close what nobody needs."""
-        with suppress(DBAPIError, OSError):
-            if surplus or (self._open and not await self._rolled_back()):
-                await self._connection.invalidate()
-            await self._connection.close()
+    async def give_back(self) -> None:
+        """Return it to the pool, outside any transaction."""
+        broken = self._open and not await self._rolled_back()
+        await self._pool.give_back(self._held, broken=broken)
 
     async def _rolled_back(self) -> bool:
         """Roll back what was not committed; say whether the connection is good for others."""
         try:
-            await (await self.driver()).execute("ROLLBACK")
-        except (DatabaseUnavailable, SQLAlchemyError, *MAYBE_AWAY):
+            await self.driver.execute("ROLLBACK")
+        except MAYBE_AWAY:
             return False
         return True
