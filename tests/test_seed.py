@@ -30,7 +30,7 @@ EXAMPLE = dict(
 MODELS: dict[str, sa.MetaData] = {
     "services/identity/models.py": services.identity.models.metadata,
     "services/token/models.py": services.token.models.metadata,
-    "services/audit/models.py": services.audit.models.METADATA,
+    "services/audit/models/log.py": services.audit.models.METADATA,
 }
 
 # What the original specification lists.

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 from chassis.app import Deployable, service_app
 from chassis.assertions import AssertionVerifier
@@ -17,7 +18,6 @@ from chassis.outbox import Outbox
 from chassis.rabbitmq import open_bus
 from chassis.relay import Relay
 from chassis.schema_version import schema_check
-from services.audit import models
 from services.audit.app.archive import archiver
 from services.audit.consumers import consumer
 from services.audit.domain.leaves import SALT_BYTES
@@ -88,7 +88,7 @@ class Parts:
         """Return the service, ready to be served."""
         health = Health()
         health.add_check("database", self._database.ping)
-        health.add_check("schema", schema_check(self._database, models.__file__))
+        health.add_check("schema", schema_check(self._database, str(Path(__file__).parent)))
         return Deployable(
             name="audit",
             settings=self._settings,
