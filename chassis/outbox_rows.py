@@ -21,14 +21,14 @@ _ERROR_LENGTH = 200
 
 # The relay's own two statements, on the driver's connection: every event passes them. Each is a
 # transaction of its own. The counter moves with the rows that are numbered: it leaves no gaps.
-# Rows are found by an array of ids, whatever the planner believes of the size of a batch.
 _CLAIM = """
 WITH due AS (
     SELECT id, exchange, producerseq FROM outbox
     WHERE published_at IS NULL AND (leased_until IS NULL OR leased_until < now())
     ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
 ), fresh AS (
-    SELECT id FROM due WHERE exchange = $4 AND producerseq IS NULL
+    SELECT id, row_number() OVER (ORDER BY id) AS place FROM due
+    WHERE exchange = $4 AND producerseq IS NULL
 ), counter AS (
     INSERT INTO outbox_sequence AS s (id, value)
     SELECT 1, count(*) FROM fresh HAVING count(*) > 0
@@ -36,12 +36,11 @@ WITH due AS (
 )
 UPDATE outbox SET leased_by = $1, leased_until = now() + $2::interval,
     producerseq = coalesce(
-        producerseq,
-        (SELECT value FROM counter) - (SELECT count(*) FROM fresh)
-            + array_position(ARRAY (SELECT id FROM fresh ORDER BY id), id)
+        outbox.producerseq,
+        (SELECT value FROM counter) - (SELECT count(*) FROM fresh) + fresh.place
     )
-WHERE id = ANY (ARRAY (SELECT id FROM due))
-RETURNING id, exchange, routing_key, body::text, attempts, producerseq
+FROM due LEFT JOIN fresh USING (id) WHERE outbox.id = due.id
+RETURNING outbox.id, outbox.exchange, routing_key, body::text, attempts, outbox.producerseq
 """
 
 # Nobody waits for the disk: what a crash forgets is published again, with the same number.

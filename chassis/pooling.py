@@ -16,19 +16,14 @@ _WINDOW_SECONDS = 30.0
 
 
 class Demand:
-    """How many connections were needed at once lately; *keep* always are.
+    """How many connections were needed at once lately.
 
     It looks at whole windows of *seconds*; *now* returns seconds.
     """
 
     def __init__(
-        self,
-        *,
-        keep: int,
-        seconds: float = _WINDOW_SECONDS,
-        now: Callable[[], float] = time.monotonic,
+        self, *, seconds: float = _WINDOW_SECONDS, now: Callable[[], float] = time.monotonic
     ) -> None:
-        self._keep = keep
         self._seconds = seconds
         self._now = now
         self._in_use = self._peak = 0
@@ -50,7 +45,7 @@ class Demand:
         """Say whether *at_hand* more than those in use have been needed, or might be."""
         if self._before is None:
             return True
-        return self._in_use + at_hand <= max(self._keep, self._before, self._peak)
+        return self._in_use + at_hand <= max(self._before, self._peak)
 
     def _look_at_the_time(self) -> None:
         if self._now() >= self._window_ends:
@@ -69,9 +64,9 @@ class Held:
 class Pool:
     """Connections of *engine*, those in demand at hand.
 
-    Opening one costs ten times what it is opened for: whatever was needed at once lately stays at
-    hand, and only what is beyond is closed. The engine bounds their number, and has those who wait
-    for the next one stand in line.
+    Opening one costs ten times what it is opened for, and handing one to the engine and back half
+    as much: so whatever was needed at once lately stays with us, and only the rest goes to the
+    engine, which keeps its least number and closes what is beyond.
     """
 
     def __init__(self, engine: AsyncEngine, demand: Demand) -> None:
@@ -95,10 +90,10 @@ class Pool:
     async def give_back(self, held: Held, *, broken: bool) -> None:
         """Take a connection back, which is outside any transaction; a *broken* one is closed."""
         self._demand.give_back()
-        if self._waiting and not broken:
-            await held.connection.close()
-        elif broken or not self._demand.covers(len(self._at_hand) + 1):
+        if broken:
             await _drop(held.connection)
+        elif self._waiting or not self._demand.covers(len(self._at_hand) + 1):
+            await held.connection.close()
         else:
             self._at_hand.append(held)
 
@@ -131,15 +126,15 @@ def open_pool(url: str, *, pool_min: int, pool_max: int, timeout: float) -> Pool
     engine = create_async_engine(
         url,
         isolation_level="AUTOCOMMIT",
-        pool_size=pool_max,
-        max_overflow=0,
+        pool_size=pool_min,
+        max_overflow=max(0, pool_max - pool_min),
         pool_timeout=timeout,
         pool_use_lifo=True,
         hide_parameters=True,
         connect_args={"timeout": timeout, "command_timeout": timeout},
     )
     sa.event.listen(engine.sync_engine, "checkout", _refuse_closed)
-    return Pool(engine, Demand(keep=pool_min))
+    return Pool(engine, Demand())
 
 
 async def _drop(connection: AsyncConnection) -> None:
