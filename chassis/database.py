@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.absence import MAYBE_AWAY, DatabaseUnavailable, away_by_name, is_away
-from chassis.pooling import Held, Pool, open_pool
+from chassis.pooling import Demand, open_engine
 
 __all__ = [
     "MOMENT",
@@ -123,18 +124,19 @@ class Database:
     """A bounded pool of connections to one database.
 
     At most *pool_max* connections are open; those beyond *pool_min* are closed when nobody has
-    needed so many for a while. Who waits longer than *timeout* seconds for one, or for a statement,
+    needed them for a while. Who waits longer than *timeout* seconds for one, or for a statement,
     gets DatabaseUnavailable.
     """
 
     def __init__(
         self, url: str, *, pool_min: int = 5, pool_max: int = 20, timeout: float = 5.0
     ) -> None:
-        self._pool = open_pool(url, pool_min=pool_min, pool_max=pool_max, timeout=timeout)
+        self._demand = Demand(keep=pool_min)
+        self._engine = open_engine(url, self._demand, pool_max=pool_max, timeout=timeout)
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._pool.close()
+        await self._engine.dispose()
 
     async def ping(self) -> None:
         """Ask for one round trip. Raises DatabaseUnavailable."""
@@ -169,51 +171,59 @@ class Database:
         Raises DatabaseUnavailable.
         """
         async with self._taken() as taken:
-            yield Statements(taken.driver)
+            yield Statements(await taken.driver())
 
     @asynccontextmanager
     async def _taken(self) -> AsyncIterator["_Taken"]:
         """Take a connection out of the pool, and give it back whatever happens."""
         with away_by_name():
-            taken = _Taken(self._pool, await self._pool.take())
+            connection = await self._engine.connect()
+        self._demand.take()
+        taken = _Taken(connection)
         try:
             yield taken
         finally:
-            await asyncio.shield(taken.give_back())
+            surplus = self._demand.give_back()
+            await asyncio.shield(taken.give_back(surplus=surplus))
 
 
 class _Taken:
     """A connection out of the pool; `_open` from before a BEGIN until after its end."""
 
-    def __init__(self, pool: Pool, held: Held) -> None:
-        self.driver = held.driver
-        self._pool = pool
-        self._held = held
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
         self._open = False
 
+    async def driver(self) -> asyncpg.Connection:
+        with away_by_name():
+            return (await self._connection.get_raw_connection()).driver_connection
+
     async def begin(self) -> Transaction:
+        driver = await self.driver()
         self._open = True
         with away_by_name():
-            await self.driver.execute("BEGIN")
-        return Transaction(self._held.connection, self.driver)
+            await driver.execute("BEGIN")
+        return Transaction(self._connection, driver)
 
     async def commit(self) -> None:
         """Commit. Raises LostTransactionError when PostgreSQL rolled back instead."""
         with away_by_name():
-            answer = await self.driver.execute("COMMIT")
+            answer = await (await self.driver()).execute("COMMIT")
         self._open = False
         if answer != "COMMIT":
             raise LostTransactionError
 
-    async def give_back(self) -> None:
-        """Return it to the pool, outside any transaction."""
-        broken = self._open and not await self._rolled_back()
-        await self._pool.give_back(self._held, broken=broken)
+    async def give_back(self, *, surplus: bool) -> None:
+        """Return it to the pool, outside any transaction; close what nobody needs."""
+        with suppress(DBAPIError, OSError):
+            if surplus or (self._open and not await self._rolled_back()):
+                await self._connection.invalidate()
+            await self._connection.close()
 
     async def _rolled_back(self) -> bool:
         """Roll back what was not committed; say whether the connection is good for others."""
         try:
-            await self.driver.execute("ROLLBACK")
-        except MAYBE_AWAY:
+            await (await self.driver()).execute("ROLLBACK")
+        except (DatabaseUnavailable, SQLAlchemyError, *MAYBE_AWAY):
             return False
         return True
