@@ -6,7 +6,6 @@ inside one. Both promise the same: at least once, in order per queue until somet
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import Enum
 from typing import Protocol, Self
 from uuid import UUID
@@ -123,17 +122,11 @@ class EventBus(Protocol):
         ...
 
     async def subscribe(
-        self,
-        queue: QueueSpec,
-        accept: Accept,
-        *,
-        batch_size: int = 50,
-        gather: timedelta = timedelta(),
+        self, queue: QueueSpec, accept: Accept, *, batch_size: int = 50
     ) -> BusSubscription:
         """Feed *accept* with what waits in *queue*, at most *batch_size* messages at once.
 
-        The first of a batch may wait *gather* for others to come. Does not wait for a bus that is
-        away: the feed starts when it is back.
+        Does not wait for a bus that is away: the feed starts when it is back.
         """
         ...
 

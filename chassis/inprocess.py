@@ -81,12 +81,7 @@ class InProcessBus:
         return outcomes
 
     async def subscribe(
-        self,
-        queue: QueueSpec,
-        accept: Accept,
-        *,
-        batch_size: int = 50,
-        gather: timedelta = timedelta(),  # noqa: ARG002 - what comes together is published together
+        self, queue: QueueSpec, accept: Accept, *, batch_size: int = 50
     ) -> BusSubscription:
         """Feed *accept* with what is published for *queue*."""
         known = self._queues.setdefault(queue.name, _Queue(queue))

@@ -13,41 +13,33 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from chassis.database import Database
+from chassis.database import Database, Transaction
 from chassis.outbox import OutboxTables
 from contracts.envelope import EVENTS_EXCHANGE, CloudEvent
 
 _ERROR_LENGTH = 200
 
-# The relay's own two statements, on the driver's connection: every event passes them. Each is a
-# transaction of its own. The counter moves with the rows that are numbered: it leaves no gaps.
-_CLAIM = """
-WITH due AS (
-    SELECT id, exchange, producerseq FROM outbox
-    WHERE published_at IS NULL AND (leased_until IS NULL OR leased_until < now())
-    ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
-), fresh AS (
-    SELECT id, row_number() OVER (ORDER BY id) AS place FROM due
-    WHERE exchange = $4 AND producerseq IS NULL
-), counter AS (
-    INSERT INTO outbox_sequence AS s (id, value)
-    SELECT 1, count(*) FROM fresh HAVING count(*) > 0
-    ON CONFLICT (id) DO UPDATE SET value = s.value + excluded.value RETURNING value
-)
-UPDATE outbox SET leased_by = $1, leased_until = now() + $2::interval,
-    producerseq = coalesce(
-        outbox.producerseq,
-        (SELECT value FROM counter) - (SELECT count(*) FROM fresh) + fresh.place
-    )
-FROM due LEFT JOIN fresh USING (id) WHERE outbox.id = due.id
-RETURNING outbox.id, outbox.exchange, routing_key, body::text, attempts, outbox.producerseq
+# The relay's own statements, on the driver's connection: every event passes them.
+_DUE = """
+SELECT id, exchange, routing_key, body::text, attempts, producerseq FROM outbox
+WHERE published_at IS NULL AND (leased_until IS NULL OR leased_until < now())
+ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
 """
 
-# Nobody waits for the disk: what a crash forgets is published again, with the same number.
+_NUMBER = """
+INSERT INTO outbox_sequence AS s (id, value) VALUES (1, $1)
+ON CONFLICT (id) DO UPDATE SET value = s.value + $1 RETURNING value
+"""
+
+_LEASE = """
+UPDATE outbox SET leased_by = $1, leased_until = now() + $2::interval,
+    producerseq = coalesce(outbox.producerseq, claimed.number)
+FROM unnest($3::bigint[], $4::bigint[]) AS claimed (id, number) WHERE outbox.id = claimed.id
+"""
+
 _MARK = """
 UPDATE outbox SET published_at = now(), leased_by = NULL, leased_until = NULL
 WHERE id = ANY ($1::bigint[]) AND published_at IS NULL
-    AND set_config('synchronous_commit', 'off', true) = 'off'
 """
 
 
@@ -85,14 +77,23 @@ class OutboxRows:
 
         A row that was claimed before keeps its number.
         """
-        async with self._database.statements() as each:
-            rows = await each.fetch_rows(_CLAIM, owner, lease, limit, EVENTS_EXCHANGE)
-        return sorted(map(_claimed, rows), key=lambda row: row.id)
+        async with self._database.transaction() as tx:
+            rows = await tx.fetch_rows(_DUE, limit)
+            if not rows:
+                return []
+            numbers = await self._number(tx, rows)
+            given = [numbers.get(row["id"]) for row in rows]
+            await tx.fetch_rows(_LEASE, owner, lease, [row["id"] for row in rows], given)
+        return [_claimed(row, number) for row, number in zip(rows, given, strict=True)]
 
     async def mark_published(self, ids: Sequence[int]) -> None:
-        """Remember that the bus confirmed these rows."""
-        async with self._database.statements() as each:
-            await each.fetch_rows(_MARK, list(ids))
+        """Remember that the bus confirmed these rows.
+
+        Nobody waits for the disk: what a crash forgets is published again, with the same number.
+        """
+        async with self._database.transaction() as tx:
+            await (await tx.driver()).execute("SET LOCAL synchronous_commit = off")
+            await tx.fetch_rows(_MARK, list(ids))
 
     async def release(self, owner: UUID, ids: Sequence[int], *, failed: bool) -> None:
         """Give up the lease on rows that were not published: they are due at once.
@@ -201,6 +202,20 @@ class OutboxRows:
             .with_for_update(skip_locked=True)
         )
 
+    async def _number(self, tx: Transaction, rows: Sequence[asyncpg.Record]) -> dict[int, int]:
+        """Give each unnumbered public event its place; the counter moves with this transaction."""
+        fresh = [
+            row["id"]
+            for row in rows
+            if row["exchange"] == EVENTS_EXCHANGE and row["producerseq"] is None
+        ]
+        if not fresh:
+            return {}
+        last = await tx.fetch_row(_NUMBER, len(fresh))
+        assert last is not None  # noqa: S101 - an upsert always returns its row
+        first = last["value"] - len(fresh) + 1
+        return dict(zip(fresh, range(first, first + len(fresh)), strict=True))
+
     def _one_of(self, ids: Sequence[int]) -> sa.ColumnElement[bool]:
         """Compare with one array parameter: one prepared statement for every batch size."""
         return self._outbox.c.id == sa.any_(sa.literal(list(ids), ARRAY(sa.BigInteger)))
@@ -210,9 +225,11 @@ class OutboxRows:
             await tx.execute(sa.update(self._outbox).where(where).values(**values))
 
 
-def _claimed(row: asyncpg.Record) -> OutboxRow:
-    event = CloudEvent.from_json(row["body"])
-    numbered = event if row["producerseq"] is None else event.numbered(row["producerseq"])
+def _claimed(row: asyncpg.Record, number: int | None) -> OutboxRow:
+    numbered = CloudEvent.from_json(row["body"])
+    place = number if number is not None else row["producerseq"]
+    if place is not None:
+        numbered = numbered.numbered(place)
     return OutboxRow(row["id"], row["exchange"], row["routing_key"], numbered, row["attempts"])
 
 
