@@ -7,22 +7,12 @@ from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from chassis.absence import MAYBE_AWAY, DatabaseUnavailable, away_by_name, is_away
+from chassis.errors import Unavailable
 from chassis.pooling import Demand, open_engine
-
-__all__ = [
-    "MOMENT",
-    "NAMING_CONVENTION",
-    "Database",
-    "DatabaseUnavailable",
-    "LostTransactionError",
-    "Statements",
-    "Transaction",
-    "metadata",
-]
 
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -31,6 +21,28 @@ NAMING_CONVENTION = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+# Classes of SQLSTATE that say "not now" rather than "you are wrong": connection exceptions,
+# insufficient resources, operator intervention (shutdown, crash recovery).
+_AWAY_SQLSTATES = ("08", "53", "57")
+
+
+# What SQLAlchemy raises, and what the driver does on its own connection (a statement out of time
+# is an OSError).
+_MAYBE_AWAY = (
+    DBAPIError,
+    PoolTimeoutError,
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+)
+
+
+class DatabaseUnavailable(Unavailable):
+    """PostgreSQL cannot be reached, is shutting down, or has no connection to spare."""
+
+    code = "database_unavailable"
+    title = "The service cannot reach its database right now."
 
 
 class LostTransactionError(RuntimeError):
@@ -46,40 +58,19 @@ def metadata() -> sa.MetaData:
     return sa.MetaData(naming_convention=NAMING_CONVENTION)
 
 
-class Statements:
-    """Hot statements on the driver's connection."""
-
-    def __init__(self, driver: asyncpg.Connection) -> None:
-        self._driver = driver
-
-    async def fetch_row(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
-        """Run one statement and return its first row, or None. Raises DatabaseUnavailable."""
-        with self._watched():
-            return await self._driver.fetchrow(sql, *arguments)
-
-    async def fetch_rows(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
-        """Run one statement and return all its rows. Raises DatabaseUnavailable."""
-        with self._watched():
-            rows: list[asyncpg.Record] = await self._driver.fetch(sql, *arguments)
-        return rows
-
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
-        with away_by_name():
-            yield
-
-
-class Transaction(Statements):
+class Transaction:
     """One open transaction: executes statements, and remembers what to do once it is committed.
 
-    It cannot commit: only the `async with database.transaction()` that opened it does.
+    It cannot commit: only the `async with database.transaction()` that opened it does. *driver* is
+    the connection's own.
     """
 
     def __init__(self, connection: AsyncConnection, driver: asyncpg.Connection) -> None:
-        super().__init__(driver)
+        self._driver = driver
         self._connection = connection
         self._after_commit: list[Callable[[], None]] = []
         self.failed = False
+        self.over = False
 
     async def execute(
         self, statement: sa.Executable, parameters: Any = None
@@ -100,6 +91,23 @@ class Transaction(Statements):
         """Return the asyncpg connection inside this transaction, for hot statements."""
         return self._driver
 
+    async def fetch_row(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
+        """Run one hot statement on the driver's connection and return its first row, or None.
+
+        Raises DatabaseUnavailable.
+        """
+        with self._watched():
+            return await self._driver.fetchrow(sql, *arguments)
+
+    async def fetch_rows(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Run one hot statement on the driver's connection and return all its rows.
+
+        Raises DatabaseUnavailable.
+        """
+        with self._watched():
+            rows: list[asyncpg.Record] = await self._driver.fetch(sql, *arguments)
+        return rows
+
     def after_commit(self, action: Callable[[], None]) -> None:
         """Call *action* (quick, not raising) once the transaction is committed."""
         self._after_commit.append(action)
@@ -113,7 +121,7 @@ class Transaction(Statements):
     def _watched(self) -> Iterator[None]:
         """Remember that a statement failed: PostgreSQL would answer a commit with a rollback."""
         try:
-            with away_by_name():
+            with _away_by_name():
                 yield
         except Exception:
             self.failed = True
@@ -150,8 +158,12 @@ class Database:
         Raises DatabaseUnavailable when PostgreSQL is away at any moment up to the commit. A commit
         whose answer is lost may have happened.
         """
-        async with self._taken() as taken:
-            tx = await taken.begin()
+        with _away_by_name():
+            connection = await self._engine.connect()
+        self._demand.take()
+        tx: Transaction | None = None
+        try:
+            tx = await _begin(connection)
             try:
                 yield tx
             except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -161,69 +173,67 @@ class Database:
                 raise DatabaseUnavailable(retry_after=1) from error
             if tx.failed:
                 raise LostTransactionError
-            await taken.commit()
-        tx.committed()
-
-    @asynccontextmanager
-    async def statements(self) -> AsyncIterator[Statements]:
-        """Give a connection on which each statement is a transaction of its own.
-
-        Raises DatabaseUnavailable.
-        """
-        async with self._taken() as taken:
-            yield Statements(await taken.driver())
-
-    @asynccontextmanager
-    async def _taken(self) -> AsyncIterator["_Taken"]:
-        """Take a connection out of the pool, and give it back whatever happens."""
-        with away_by_name():
-            connection = await self._engine.connect()
-        self._demand.take()
-        taken = _Taken(connection)
-        try:
-            yield taken
+            await _commit(tx)
         finally:
             surplus = self._demand.give_back()
-            await asyncio.shield(taken.give_back(surplus=surplus))
+            await asyncio.shield(_give_back(connection, tx, surplus=surplus))
+        tx.committed()
 
 
-class _Taken:
-    """A connection out of the pool; `_open` from before a BEGIN until after its end."""
+async def _begin(connection: AsyncConnection) -> Transaction:
+    with _away_by_name():
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        await driver.execute("BEGIN")
+    return Transaction(connection, driver)
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
-        self._open = False
 
-    async def driver(self) -> asyncpg.Connection:
-        with away_by_name():
-            return (await self._connection.get_raw_connection()).driver_connection
+async def _commit(tx: Transaction) -> None:
+    """Commit. Raises LostTransactionError when PostgreSQL rolled back instead."""
+    with _away_by_name():
+        answer = await (await tx.driver()).execute("COMMIT")
+    tx.over = True
+    if answer != "COMMIT":
+        raise LostTransactionError
 
-    async def begin(self) -> Transaction:
-        driver = await self.driver()
-        self._open = True
-        with away_by_name():
-            await driver.execute("BEGIN")
-        return Transaction(self._connection, driver)
 
-    async def commit(self) -> None:
-        """Commit. Raises LostTransactionError when PostgreSQL rolled back instead."""
-        with away_by_name():
-            answer = await (await self.driver()).execute("COMMIT")
-        self._open = False
-        if answer != "COMMIT":
-            raise LostTransactionError
+@contextmanager
+def _away_by_name() -> Iterator[None]:
+    try:
+        yield
+    except _MAYBE_AWAY as error:
+        if not is_away(error):
+            raise
+        raise DatabaseUnavailable(retry_after=1) from error
 
-    async def give_back(self, *, surplus: bool) -> None:
-        """Return it to the pool, outside any transaction; close what nobody needs."""
-        with suppress(DBAPIError, OSError):
-            if surplus or (self._open and not await self._rolled_back()):
-                await self._connection.invalidate()
-            await self._connection.close()
 
-    async def _rolled_back(self) -> bool:
-        """Roll back what was not committed; say whether the connection is good for others."""
-        try:
-            await (await self.driver()).execute("ROLLBACK")
-        except (DatabaseUnavailable, SQLAlchemyError, *MAYBE_AWAY):
-            return False
+async def _give_back(connection: AsyncConnection, tx: Transaction | None, *, surplus: bool) -> None:
+    """Return a connection to the pool, outside any transaction; close what nobody needs."""
+    with suppress(DBAPIError, OSError):
+        if surplus or tx is None or not (tx.over or await _rolled_back(tx)):
+            await connection.invalidate()
+        await connection.close()
+
+
+async def _rolled_back(tx: Transaction) -> bool:
+    """Roll back what was not committed; say whether the connection is good for others."""
+    try:
+        await (await tx.driver()).execute("ROLLBACK")
+    except _MAYBE_AWAY:
+        return False
+    return True
+
+
+def is_away(error: BaseException) -> bool:
+    """Say whether *error* means that PostgreSQL is not there, rather than a wrong statement."""
+    if isinstance(error, PoolTimeoutError | OSError | asyncio.TimeoutError):
         return True
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    original = getattr(error, "orig", None) or error
+    cause = original.__cause__ or original
+    if isinstance(cause, OSError | TimeoutError):
+        return True
+    if isinstance(cause, asyncpg.InterfaceError) and "connection" in str(cause):
+        return not isinstance(cause, asyncpg.exceptions.DataError)
+    state = getattr(cause, "sqlstate", None) or ""
+    return state.startswith(_AWAY_SQLSTATES)

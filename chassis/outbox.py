@@ -27,9 +27,6 @@ INSERT INTO outbox (event_id, exchange, routing_key, body, urgent)
 VALUES ($1, $2, $3, $4::text::jsonb, $5)
 """
 
-Row = tuple[UUID, str, str, str]
-"""A row to be written: event id, exchange, routing key, body as JSON text."""
-
 
 @dataclass(frozen=True, slots=True)
 class OutboxTables:
@@ -79,7 +76,7 @@ class Outbox:
     """Writes events and commands of the service *source* into the caller's transaction.
 
     `written` and `urgent_written` are set after the commit, to wake this process's relay and
-    pusher; whoever writes a `row` in a statement of its own sets `written` itself.
+    pusher.
     """
 
     def __init__(self, source: str, tables: OutboxTables, clock: Clock) -> None:
@@ -104,19 +101,19 @@ class Outbox:
 
         *actor* overrides the caller's user; *urgent* has it pushed over HTTP besides (D25).
         """
-        event = self._event(data, subject, caller, actor, subjectversion)
+        event = CloudEvent(
+            id=uuid7(self._clock),
+            source=self._source,
+            type=data.type,
+            time=self._clock.now(),
+            data=data.model_dump(mode="json"),
+            subject=subject,
+            dataschema=data.schema_uri(),
+            subjectversion=subjectversion,
+            **_origin(caller, actor),
+        )
         await self._write(tx, event, EVENTS_EXCHANGE, urgent=urgent)
         return event
-
-    def row(
-        self, data: EventData, *, subject: str, caller: Caller | None, actor: str | None = None
-    ) -> Row:
-        """Return what announces a public fact, for the statement that makes it one.
-
-        The columns are event_id, exchange, routing_key, body, and urgent, which is false.
-        """
-        event = self._event(data, subject, caller, actor)
-        return _row(event, EVENTS_EXCHANGE)
 
     async def send(
         self,
@@ -142,37 +139,14 @@ class Outbox:
         await self._write(tx, event, COMMANDS_EXCHANGE, urgent=False)
         return event.id
 
-    def _event(
-        self,
-        data: EventData,
-        subject: str,
-        caller: Caller | None,
-        actor: str | None,
-        subjectversion: int | None = None,
-    ) -> CloudEvent:
-        return CloudEvent(
-            id=uuid7(self._clock),
-            source=self._source,
-            type=data.type,
-            time=self._clock.now(),
-            data=data.model_dump(mode="json"),
-            subject=subject,
-            dataschema=data.schema_uri(),
-            subjectversion=subjectversion,
-            **_origin(caller, actor),
-        )
-
     async def _write(
         self, tx: Transaction, event: CloudEvent, exchange: str, *, urgent: bool
     ) -> None:
-        await tx.fetch_row(_INSERT, *_row(event, exchange), urgent)
+        body = json.dumps(event.to_dict(), ensure_ascii=False)
+        await tx.fetch_row(_INSERT, event.id, exchange, event.type, body, urgent)
         tx.after_commit(self.written.set)
         if urgent:
             tx.after_commit(self.urgent_written.set)
-
-
-def _row(event: CloudEvent, exchange: str) -> Row:
-    return event.id, exchange, event.type, json.dumps(event.to_dict(), ensure_ascii=False)
 
 
 def _origin(caller: Caller | None, actor: str | None) -> dict[str, Any]:
