@@ -7,12 +7,11 @@ from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from chassis.errors import Unavailable
-from chassis.pooling import Demand, open_engine
 
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -61,16 +60,14 @@ def metadata() -> sa.MetaData:
 class Transaction:
     """One open transaction: executes statements, and remembers what to do once it is committed.
 
-    It cannot commit: only the `async with database.transaction()` that opened it does. *driver* is
-    the connection's own.
+    It cannot commit: only the `async with database.transaction()` that opened it does.
     """
 
-    def __init__(self, connection: AsyncConnection, driver: asyncpg.Connection) -> None:
-        self._driver = driver
+    def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
         self._after_commit: list[Callable[[], None]] = []
+        self._driver: asyncpg.Connection | None = None
         self.failed = False
-        self.over = False
 
     async def execute(
         self, statement: sa.Executable, parameters: Any = None
@@ -89,6 +86,12 @@ class Transaction:
 
     async def driver(self) -> asyncpg.Connection:
         """Return the asyncpg connection inside this transaction, for hot statements."""
+        if self._driver is None:
+            with self._watched():
+                raw = await self._connection.get_raw_connection()
+                # SQLAlchemy opens the transaction lazily on its first own statement.
+                await self._connection.exec_driver_sql("SELECT 1")
+                self._driver = raw.driver_connection
         return self._driver
 
     async def fetch_row(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
@@ -96,17 +99,9 @@ class Transaction:
 
         Raises DatabaseUnavailable.
         """
+        connection = await self.driver()
         with self._watched():
-            return await self._driver.fetchrow(sql, *arguments)
-
-    async def fetch_rows(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
-        """Run one hot statement on the driver's connection and return all its rows.
-
-        Raises DatabaseUnavailable.
-        """
-        with self._watched():
-            rows: list[asyncpg.Record] = await self._driver.fetch(sql, *arguments)
-        return rows
+            return await connection.fetchrow(sql, *arguments)
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Call *action* (quick, not raising) once the transaction is committed."""
@@ -131,16 +126,15 @@ class Transaction:
 class Database:
     """A bounded pool of connections to one database.
 
-    At most *pool_max* connections are open; those beyond *pool_min* are closed when nobody has
-    needed them for a while. Who waits longer than *timeout* seconds for one, or for a statement,
-    gets DatabaseUnavailable.
+    *pool_min* connections are kept, at most *pool_max* are open; who waits longer than *timeout*
+    seconds for one, or for a statement, gets DatabaseUnavailable.
     """
 
     def __init__(
         self, url: str, *, pool_min: int = 5, pool_max: int = 20, timeout: float = 5.0
     ) -> None:
-        self._demand = Demand(keep=pool_min)
-        self._engine = open_engine(url, self._demand, pool_max=pool_max, timeout=timeout)
+        self._timeout = timeout
+        self._engine = _engine(url, pool_min=pool_min, pool_max=pool_max, timeout=timeout)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -148,8 +142,8 @@ class Database:
 
     async def ping(self) -> None:
         """Ask for one round trip. Raises DatabaseUnavailable."""
-        async with self.transaction():
-            pass
+        async with self.transaction() as tx:
+            await tx.execute(sa.text("SELECT 1"))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -160,10 +154,8 @@ class Database:
         """
         with _away_by_name():
             connection = await self._engine.connect()
-        self._demand.take()
-        tx: Transaction | None = None
         try:
-            tx = await _begin(connection)
+            tx = Transaction(connection)
             try:
                 yield tx
             except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -173,27 +165,12 @@ class Database:
                 raise DatabaseUnavailable(retry_after=1) from error
             if tx.failed:
                 raise LostTransactionError
-            await _commit(tx)
+            with _away_by_name():
+                await connection.commit()
         finally:
-            surplus = self._demand.give_back()
-            await asyncio.shield(_give_back(connection, tx, surplus=surplus))
+            # Rolls back what was not committed; a lost connection has nothing to roll back.
+            await asyncio.shield(_give_back(connection))
         tx.committed()
-
-
-async def _begin(connection: AsyncConnection) -> Transaction:
-    with _away_by_name():
-        driver: Any = (await connection.get_raw_connection()).driver_connection
-        await driver.execute("BEGIN")
-    return Transaction(connection, driver)
-
-
-async def _commit(tx: Transaction) -> None:
-    """Commit. Raises LostTransactionError when PostgreSQL rolled back instead."""
-    with _away_by_name():
-        answer = await (await tx.driver()).execute("COMMIT")
-    tx.over = True
-    if answer != "COMMIT":
-        raise LostTransactionError
 
 
 @contextmanager
@@ -206,21 +183,9 @@ def _away_by_name() -> Iterator[None]:
         raise DatabaseUnavailable(retry_after=1) from error
 
 
-async def _give_back(connection: AsyncConnection, tx: Transaction | None, *, surplus: bool) -> None:
-    """Return a connection to the pool, outside any transaction; close what nobody needs."""
+async def _give_back(connection: AsyncConnection) -> None:
     with suppress(DBAPIError, OSError):
-        if surplus or tx is None or not (tx.over or await _rolled_back(tx)):
-            await connection.invalidate()
         await connection.close()
-
-
-async def _rolled_back(tx: Transaction) -> bool:
-    """Roll back what was not committed; say whether the connection is good for others."""
-    try:
-        await (await tx.driver()).execute("ROLLBACK")
-    except _MAYBE_AWAY:
-        return False
-    return True
 
 
 def is_away(error: BaseException) -> bool:
@@ -237,3 +202,23 @@ def is_away(error: BaseException) -> bool:
         return not isinstance(cause, asyncpg.exceptions.DataError)
     state = getattr(cause, "sqlstate", None) or ""
     return state.startswith(_AWAY_SQLSTATES)
+
+
+def _engine(url: str, *, pool_min: int, pool_max: int, timeout: float) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=pool_min,
+        max_overflow=max(0, pool_max - pool_min),
+        pool_timeout=timeout,
+        pool_use_lifo=True,
+        hide_parameters=True,
+        connect_args={"timeout": timeout, "command_timeout": timeout},
+    )
+    sa.event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    return engine
+
+
+def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:
+    """Replace a connection the server has closed; asyncpg knows without a round trip."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError

@@ -1,7 +1,6 @@
 """The transactional outbox: what a service tells others is committed with what it did (D15)."""
 
 import asyncio
-import json
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -20,12 +19,6 @@ from contracts.envelope import (
     CommandData,
     EventData,
 )
-
-# On the driver's connection: this is part of almost every transaction there is.
-_INSERT = """
-INSERT INTO outbox (event_id, exchange, routing_key, body, urgent)
-VALUES ($1, $2, $3, $4::text::jsonb, $5)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +135,14 @@ class Outbox:
     async def _write(
         self, tx: Transaction, event: CloudEvent, exchange: str, *, urgent: bool
     ) -> None:
-        body = json.dumps(event.to_dict(), ensure_ascii=False)
-        await tx.fetch_row(_INSERT, event.id, exchange, event.type, body, urgent)
+        row = {
+            "event_id": event.id,
+            "exchange": exchange,
+            "routing_key": event.type,
+            "body": event.to_dict(),
+            "urgent": urgent,
+        }
+        await tx.execute(sa.insert(self.tables.outbox).values(row))
         tx.after_commit(self.written.set)
         if urgent:
             tx.after_commit(self.urgent_written.set)

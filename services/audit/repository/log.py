@@ -49,6 +49,7 @@ async def list_erased(tx: Transaction, persons: Collection[UUID]) -> set[UUID]:
 
 async def add(tx: Transaction, records: Sequence[LogRecord]) -> None:
     """Add rows to the log with their personal records; two statements whatever their number."""
+    connection = await tx.driver()
     log = [
         (
             record.received_at,
@@ -81,9 +82,9 @@ async def add(tx: Transaction, records: Sequence[LogRecord]) -> None:
         for share in record.personal
     ]
     if log:
-        await (await tx.driver()).execute(_INSERT_LOG, *zip(*log, strict=True))
+        await connection.execute(_INSERT_LOG, *zip(*log, strict=True))
     if personal:
-        await (await tx.driver()).execute(_INSERT_PERSONAL, *zip(*personal, strict=True))
+        await connection.execute(_INSERT_PERSONAL, *zip(*personal, strict=True))
 
 
 async def erase(tx: Transaction, person: UUID) -> int:
