@@ -6,6 +6,7 @@ inside one. Both promise the same: at least once, in order per queue until somet
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
 from typing import Protocol, Self
 from uuid import UUID
@@ -122,11 +123,17 @@ class EventBus(Protocol):
         ...
 
     async def subscribe(
-        self, queue: QueueSpec, accept: Accept, *, batch_size: int = 50
+        self,
+        queue: QueueSpec,
+        accept: Accept,
+        *,
+        batch_size: int = 50,
+        gather: timedelta = timedelta(),
     ) -> BusSubscription:
         """Feed *accept* with what waits in *queue*, at most *batch_size* messages at once.
 
-        Does not wait for a bus that is away: the feed starts when it is back.
+        The first of a batch may wait *gather* for others to come. Does not wait for a bus that is
+        away: the feed starts when it is back.
         """
         ...
 

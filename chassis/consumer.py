@@ -36,7 +36,8 @@ _Readable = tuple[CloudEvent, bytes]
 class Consumer:
     """Takes the messages of *queue*.
 
-    Up to *batch_size* waiting messages share a transaction; when it fails, each gets its own.
+    Up to *batch_size* waiting messages share a transaction, the first waiting *gather* for others;
+    when it fails, each gets its own.
     With a *batch_handler* the subscriptions only say what the queue is bound to. A failed message
     is tried again after *retry*'s delays until *max_attempts* have failed; handlers get
     *handler_timeout*.
@@ -52,6 +53,7 @@ class Consumer:
         *,
         batch_handler: BatchHandler | None = None,
         batch_size: int = 50,
+        gather: timedelta = timedelta(),
         retry: Backoff = RETRY,
         max_attempts: int = MAX_ATTEMPTS,
         handler_timeout: timedelta = timedelta(seconds=30),
@@ -64,6 +66,7 @@ class Consumer:
         self._inbox = Inbox(queue, tables)
         self._clock = clock
         self._batch_size = batch_size
+        self._gather = gather
         self._metrics = InboxMetrics.of(registry)
         self._retries = Retries(
             self._inbox,
@@ -83,7 +86,7 @@ class Consumer:
     async def start(self, bus: EventBus, background: Background) -> None:
         """Take messages from *bus* and run due retries until *background* stops."""
         subscription = await bus.subscribe(
-            self.spec, self.accept_deliveries, batch_size=self._batch_size
+            self.spec, self.accept_deliveries, batch_size=self._batch_size, gather=self._gather
         )
         background.at_stop(subscription.stop)
         name = f"consumer.{self.queue}"

@@ -3,15 +3,27 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, DisconnectionError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from chassis.errors import Unavailable
+from chassis.absence import MAYBE_AWAY, DatabaseUnavailable, away_by_name, is_away
+from chassis.pooling import IDLE_FOR, open_engine
+
+__all__ = [
+    "MOMENT",
+    "NAMING_CONVENTION",
+    "Database",
+    "DatabaseUnavailable",
+    "LostTransactionError",
+    "Statements",
+    "Transaction",
+    "metadata",
+]
 
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -20,28 +32,6 @@ NAMING_CONVENTION = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
-
-# Classes of SQLSTATE that say "not now" rather than "you are wrong": connection exceptions,
-# insufficient resources, operator intervention (shutdown, crash recovery).
-_AWAY_SQLSTATES = ("08", "53", "57")
-
-
-# What SQLAlchemy raises, and what the driver does on its own connection (a statement out of time
-# is an OSError).
-_MAYBE_AWAY = (
-    DBAPIError,
-    PoolTimeoutError,
-    OSError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-)
-
-
-class DatabaseUnavailable(Unavailable):
-    """PostgreSQL cannot be reached, is shutting down, or has no connection to spare."""
-
-    code = "database_unavailable"
-    title = "The service cannot reach its database right now."
 
 
 class LostTransactionError(RuntimeError):
@@ -57,16 +47,39 @@ def metadata() -> sa.MetaData:
     return sa.MetaData(naming_convention=NAMING_CONVENTION)
 
 
-class Transaction:
+class Statements:
+    """Hot statements on the driver's connection."""
+
+    def __init__(self, driver: asyncpg.Connection) -> None:
+        self._driver = driver
+
+    async def fetch_row(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
+        """Run one statement and return its first row, or None. Raises DatabaseUnavailable."""
+        with self._watched():
+            return await self._driver.fetchrow(sql, *arguments)
+
+    async def fetch_rows(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Run one statement and return all its rows. Raises DatabaseUnavailable."""
+        with self._watched():
+            rows: list[asyncpg.Record] = await self._driver.fetch(sql, *arguments)
+        return rows
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        with away_by_name():
+            yield
+
+
+class Transaction(Statements):
     """One open transaction: executes statements, and remembers what to do once it is committed.
 
     It cannot commit: only the `async with database.transaction()` that opened it does.
     """
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, driver: asyncpg.Connection) -> None:
+        super().__init__(driver)
         self._connection = connection
         self._after_commit: list[Callable[[], None]] = []
-        self._driver: asyncpg.Connection | None = None
         self.failed = False
 
     async def execute(
@@ -86,22 +99,7 @@ class Transaction:
 
     async def driver(self) -> asyncpg.Connection:
         """Return the asyncpg connection inside this transaction, for hot statements."""
-        if self._driver is None:
-            with self._watched():
-                raw = await self._connection.get_raw_connection()
-                # SQLAlchemy opens the transaction lazily on its first own statement.
-                await self._connection.exec_driver_sql("SELECT 1")
-                self._driver = raw.driver_connection
         return self._driver
-
-    async def fetch_row(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
-        """Run one hot statement on the driver's connection and return its first row, or None.
-
-        Raises DatabaseUnavailable.
-        """
-        connection = await self.driver()
-        with self._watched():
-            return await connection.fetchrow(sql, *arguments)
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Call *action* (quick, not raising) once the transaction is committed."""
@@ -116,7 +114,7 @@ class Transaction:
     def _watched(self) -> Iterator[None]:
         """Remember that a statement failed: PostgreSQL would answer a commit with a rollback."""
         try:
-            with _away_by_name():
+            with away_by_name():
                 yield
         except Exception:
             self.failed = True
@@ -126,24 +124,35 @@ class Transaction:
 class Database:
     """A bounded pool of connections to one database.
 
-    *pool_min* connections are kept, at most *pool_max* are open; who waits longer than *timeout*
-    seconds for one, or for a statement, gets DatabaseUnavailable.
+    At most *pool_max* connections are open; those beyond *pool_min* are closed when nobody has
+    used them *idle_for*. Who waits longer than *timeout* seconds for one, or for a statement,
+    gets DatabaseUnavailable.
     """
 
     def __init__(
-        self, url: str, *, pool_min: int = 5, pool_max: int = 20, timeout: float = 5.0
+        self,
+        url: str,
+        *,
+        pool_min: int = 5,
+        pool_max: int = 20,
+        timeout: float = 5.0,
+        idle_for: timedelta = IDLE_FOR,
     ) -> None:
-        self._timeout = timeout
-        self._engine = _engine(url, pool_min=pool_min, pool_max=pool_max, timeout=timeout)
+        self._engine = open_engine(
+            url, pool_min=pool_min, pool_max=pool_max, timeout=timeout, idle_for=idle_for
+        )
+        self._returning: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; those on their way back are waited for."""
+        if self._returning:
+            await asyncio.wait(self._returning)
         await self._engine.dispose()
 
     async def ping(self) -> None:
         """Ask for one round trip. Raises DatabaseUnavailable."""
-        async with self.transaction() as tx:
-            await tx.execute(sa.text("SELECT 1"))
+        async with self.statements() as each:
+            await each.fetch_row("SELECT 1")
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -152,10 +161,8 @@ class Database:
         Raises DatabaseUnavailable when PostgreSQL is away at any moment up to the commit. A commit
         whose answer is lost may have happened.
         """
-        with _away_by_name():
-            connection = await self._engine.connect()
-        try:
-            tx = Transaction(connection)
+        async with self._taken() as taken:
+            tx = await taken.begin()
             try:
                 yield tx
             except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -165,60 +172,69 @@ class Database:
                 raise DatabaseUnavailable(retry_after=1) from error
             if tx.failed:
                 raise LostTransactionError
-            with _away_by_name():
-                await connection.commit()
-        finally:
-            # Rolls back what was not committed; a lost connection has nothing to roll back.
-            await asyncio.shield(_give_back(connection))
+            await taken.commit()
         tx.committed()
 
+    @asynccontextmanager
+    async def statements(self) -> AsyncIterator[Statements]:
+        """Give a connection on which each statement is a transaction of its own.
 
-@contextmanager
-def _away_by_name() -> Iterator[None]:
-    try:
-        yield
-    except _MAYBE_AWAY as error:
-        if not is_away(error):
-            raise
-        raise DatabaseUnavailable(retry_after=1) from error
+        Raises DatabaseUnavailable.
+        """
+        async with self._taken() as taken:
+            yield Statements(taken.driver)
+
+    @asynccontextmanager
+    async def _taken(self) -> AsyncIterator["_Taken"]:
+        """Take a connection out of the pool, and give it back whatever happens."""
+        with away_by_name():
+            connection = await self._engine.connect()
+        # Connected already: the driver's own is at hand without waiting.
+        raw: Any = connection.sync_connection
+        taken = _Taken(connection, raw.connection.driver_connection)
+        try:
+            yield taken
+        finally:
+            # Goes on when whoever held it is cancelled: `close` waits for it.
+            returning = asyncio.create_task(taken.give_back())
+            self._returning.add(returning)
+            returning.add_done_callback(self._returning.discard)
+            await asyncio.shield(returning)
 
 
-async def _give_back(connection: AsyncConnection) -> None:
-    with suppress(DBAPIError, OSError):
-        await connection.close()
+class _Taken:
+    """A connection out of the pool; `_open` from before a BEGIN until after its end."""
 
+    def __init__(self, connection: AsyncConnection, driver: asyncpg.Connection) -> None:
+        self._connection = connection
+        self.driver = driver
+        self._open = False
 
-def is_away(error: BaseException) -> bool:
-    """Say whether *error* means that PostgreSQL is not there, rather than a wrong statement."""
-    if isinstance(error, PoolTimeoutError | OSError | asyncio.TimeoutError):
+    async def begin(self) -> Transaction:
+        self._open = True
+        with away_by_name():
+            await self.driver.execute("BEGIN")
+        return Transaction(self._connection, self.driver)
+
+    async def commit(self) -> None:
+        """Commit. Raises LostTransactionError when PostgreSQL rolled back instead."""
+        with away_by_name():
+            answer = await self.driver.execute("COMMIT")
+        self._open = False
+        if answer != "COMMIT":
+            raise LostTransactionError
+
+    async def give_back(self) -> None:
+        """Return it to the pool outside any transaction, or close it when that cannot be."""
+        with suppress(DBAPIError, OSError):
+            if self._open and not await self._rolled_back():
+                await self._connection.invalidate()
+            await self._connection.close()
+
+    async def _rolled_back(self) -> bool:
+        """Roll back what was not committed; say whether the connection is good for others."""
+        try:
+            await self.driver.execute("ROLLBACK")
+        except MAYBE_AWAY:
+            return False
         return True
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return True
-    original = getattr(error, "orig", None) or error
-    cause = original.__cause__ or original
-    if isinstance(cause, OSError | TimeoutError):
-        return True
-    if isinstance(cause, asyncpg.InterfaceError) and "connection" in str(cause):
-        return not isinstance(cause, asyncpg.exceptions.DataError)
-    state = getattr(cause, "sqlstate", None) or ""
-    return state.startswith(_AWAY_SQLSTATES)
-
-
-def _engine(url: str, *, pool_min: int, pool_max: int, timeout: float) -> AsyncEngine:
-    engine = create_async_engine(
-        url,
-        pool_size=pool_min,
-        max_overflow=max(0, pool_max - pool_min),
-        pool_timeout=timeout,
-        pool_use_lifo=True,
-        hide_parameters=True,
-        connect_args={"timeout": timeout, "command_timeout": timeout},
-    )
-    sa.event.listen(engine.sync_engine, "checkout", _refuse_closed)
-    return engine
-
-
-def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:
-    """Replace a connection the server has closed; asyncpg knows without a round trip."""
-    if connection.driver_connection.is_closed():
-        raise DisconnectionError

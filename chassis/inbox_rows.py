@@ -15,6 +15,14 @@ from contracts.envelope import CloudEvent
 
 log = get_logger("chassis.inbox")
 
+# On the driver's connection: every message passes here, in batches of any size.
+_CLAIM = """
+INSERT INTO inbox (queue, message_id, type, source, state, done_at)
+SELECT $1, message_id, type, source, 'done', now()
+FROM unnest($2::uuid[], $3::text[], $4::text[]) AS claimed (message_id, type, source)
+ON CONFLICT DO NOTHING RETURNING message_id
+"""
+
 
 class Inbox:
     """The rows of one queue in one service's inbox."""
@@ -28,12 +36,17 @@ class Inbox:
 
         Whoever inserts the row has the effect; a second one waits here for the first's end.
         """
-        rows = {event.id: self._done(event) for event in events}
-        statement = insert(self._inbox).on_conflict_do_nothing()
+        known = {event.id: event for event in events}
         # One order for everybody: batches that overlap wait for each other, never in a circle.
-        values = [rows[message_id] for message_id in sorted(rows)]
-        result = await tx.execute(statement.values(values).returning(self._inbox.c.message_id))
-        return set(result.scalars())
+        ordered = [known[message_id] for message_id in sorted(known)]
+        claimed = await tx.fetch_rows(
+            _CLAIM,
+            self.queue,
+            [event.id for event in ordered],
+            [column_text(event.type) for event in ordered],
+            [column_text(event.source) for event in ordered],
+        )
+        return {row["message_id"] for row in claimed}
 
     async def postpone(self, tx: Transaction, letter: Letter, delay: timedelta, error: str) -> None:
         """Keep a message whose first attempt failed, for its next one after *delay*."""
@@ -113,16 +126,6 @@ class Inbox:
             rows = sa.select(sa.func.count()).where(c.queue == self.queue, c.state == state)
             found[state] = await tx.scalar(rows)
         return found
-
-    def _done(self, event: CloudEvent) -> dict[str, Any]:
-        return {
-            "queue": self.queue,
-            "message_id": event.id,
-            "type": column_text(event.type),
-            "source": column_text(event.source),
-            "state": "done",
-            "done_at": sa.func.now(),
-        }
 
     async def _add(self, tx: Transaction, letter: Letter, error: str, **values: Any) -> None:
         statement = insert(self._inbox).values(

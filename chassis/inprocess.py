@@ -81,7 +81,12 @@ class InProcessBus:
         return outcomes
 
     async def subscribe(
-        self, queue: QueueSpec, accept: Accept, *, batch_size: int = 50
+        self,
+        queue: QueueSpec,
+        accept: Accept,
+        *,
+        batch_size: int = 50,
+        gather: timedelta = timedelta(),  # noqa: ARG002 - what comes together is published together
     ) -> BusSubscription:
         """Feed *accept* with what is published for *queue*."""
         known = self._queues.setdefault(queue.name, _Queue(queue))

@@ -1,6 +1,7 @@
 """The transactional outbox: what a service tells others is committed with what it did (D15)."""
 
 import asyncio
+import json
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,15 @@ from contracts.envelope import (
     CommandData,
     EventData,
 )
+
+# On the driver's connection: this is part of almost every transaction there is.
+_INSERT = """
+INSERT INTO outbox (event_id, exchange, routing_key, body, urgent)
+VALUES ($1, $2, $3, $4::text::jsonb, $5)
+"""
+
+Row = tuple[UUID, str, str, str]
+"""A row to be written: event id, exchange, routing key, body as JSON text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +79,7 @@ class Outbox:
     """Writes events and commands of the service *source* into the caller's transaction.
 
     `written` and `urgent_written` are set after the commit, to wake this process's relay and
-    pusher.
+    pusher; whoever writes a `row` in a statement of its own sets `written` itself.
     """
 
     def __init__(self, source: str, tables: OutboxTables, clock: Clock) -> None:
@@ -94,19 +104,19 @@ class Outbox:
 
         *actor* overrides the caller's user; *urgent* has it pushed over HTTP besides (D25).
         """
-        event = CloudEvent(
-            id=uuid7(self._clock),
-            source=self._source,
-            type=data.type,
-            time=self._clock.now(),
-            data=data.model_dump(mode="json"),
-            subject=subject,
-            dataschema=data.schema_uri(),
-            subjectversion=subjectversion,
-            **_origin(caller, actor),
-        )
+        event = self._event(data, subject, caller, actor, subjectversion)
         await self._write(tx, event, EVENTS_EXCHANGE, urgent=urgent)
         return event
+
+    def row(
+        self, data: EventData, *, subject: str, caller: Caller | None, actor: str | None = None
+    ) -> Row:
+        """Return what announces a public fact, for the statement that makes it one.
+
+        The columns are event_id, exchange, routing_key, body, and urgent, which is false.
+        """
+        event = self._event(data, subject, caller, actor)
+        return _row(event, EVENTS_EXCHANGE)
 
     async def send(
         self,
@@ -132,20 +142,37 @@ class Outbox:
         await self._write(tx, event, COMMANDS_EXCHANGE, urgent=False)
         return event.id
 
+    def _event(
+        self,
+        data: EventData,
+        subject: str,
+        caller: Caller | None,
+        actor: str | None,
+        subjectversion: int | None = None,
+    ) -> CloudEvent:
+        return CloudEvent(
+            id=uuid7(self._clock),
+            source=self._source,
+            type=data.type,
+            time=self._clock.now(),
+            data=data.model_dump(mode="json"),
+            subject=subject,
+            dataschema=data.schema_uri(),
+            subjectversion=subjectversion,
+            **_origin(caller, actor),
+        )
+
     async def _write(
         self, tx: Transaction, event: CloudEvent, exchange: str, *, urgent: bool
     ) -> None:
-        row = {
-            "event_id": event.id,
-            "exchange": exchange,
-            "routing_key": event.type,
-            "body": event.to_dict(),
-            "urgent": urgent,
-        }
-        await tx.execute(sa.insert(self.tables.outbox).values(row))
+        await tx.fetch_row(_INSERT, *_row(event, exchange), urgent)
         tx.after_commit(self.written.set)
         if urgent:
             tx.after_commit(self.urgent_written.set)
+
+
+def _row(event: CloudEvent, exchange: str) -> Row:
+    return event.id, exchange, event.type, json.dumps(event.to_dict(), ensure_ascii=False)
 
 
 def _origin(caller: Caller | None, actor: str | None) -> dict[str, Any]:

@@ -9,14 +9,47 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import ARRAY
 
-from chassis.database import Database, Transaction
+from chassis.database import Database
 from chassis.outbox import OutboxTables
 from contracts.envelope import EVENTS_EXCHANGE, CloudEvent
 
 _ERROR_LENGTH = 200
+
+# The relay's own two statements, on the driver's connection: every event passes them. Each is a
+# transaction of its own. The counter moves with the rows that are numbered: it leaves no gaps.
+# Rows are found by an array of ids, whatever the planner believes of the size of a batch.
+_CLAIM = """
+WITH due AS (
+    SELECT id, exchange, producerseq FROM outbox
+    WHERE published_at IS NULL AND (leased_until IS NULL OR leased_until < now())
+    ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
+), fresh AS (
+    SELECT id FROM due WHERE exchange = $4 AND producerseq IS NULL
+), counter AS (
+    INSERT INTO outbox_sequence AS s (id, value)
+    SELECT 1, count(*) FROM fresh HAVING count(*) > 0
+    ON CONFLICT (id) DO UPDATE SET value = s.value + excluded.value RETURNING value
+)
+UPDATE outbox SET leased_by = $1, leased_until = now() + $2::interval,
+    producerseq = coalesce(
+        producerseq,
+        (SELECT value FROM counter) - (SELECT count(*) FROM fresh)
+            + array_position(ARRAY (SELECT id FROM fresh ORDER BY id), id)
+    )
+WHERE id = ANY (ARRAY (SELECT id FROM due))
+RETURNING id, exchange, routing_key, body::text, attempts, producerseq
+"""
+
+# Nobody waits for the disk: what a crash forgets is published again, with the same number.
+_MARK = """
+UPDATE outbox SET published_at = now(), leased_by = NULL, leased_until = NULL
+WHERE id = ANY ($1::bigint[]) AND published_at IS NULL
+    AND set_config('synchronous_commit', 'off', true) = 'off'
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +77,6 @@ class OutboxRows:
 
     def __init__(self, tables: OutboxTables, database: Database) -> None:
         self._outbox = tables.outbox
-        self._sequence = tables.sequence
         self._database = database
 
     async def claim_unpublished(
@@ -54,25 +86,14 @@ class OutboxRows:
 
         A row that was claimed before keeps its number.
         """
-        c = self._outbox.c
-        due = self._due(c.published_at.is_(None), c.leased_until, limit)
-        async with self._database.transaction() as tx:
-            rows = (await tx.execute(due)).all()
-            if not rows:
-                return []
-            numbers = await self._number(tx, rows)
-            await self._lease(tx, owner, lease, [row.id for row in rows])
-        return [_row(row, row.attempts, numbers.get(row.id, row.producerseq)) for row in rows]
+        async with self._database.statements() as each:
+            rows = await each.fetch_rows(_CLAIM, owner, lease, limit, EVENTS_EXCHANGE)
+        return sorted(map(_claimed, rows), key=lambda row: row.id)
 
     async def mark_published(self, ids: Sequence[int]) -> None:
         """Remember that the bus confirmed these rows."""
-        c = self._outbox.c
-        await self._update(
-            self._one_of(ids) & c.published_at.is_(None),
-            published_at=sa.func.now(),
-            leased_by=None,
-            leased_until=None,
-        )
+        async with self._database.statements() as each:
+            await each.fetch_rows(_MARK, list(ids))
 
     async def release(self, owner: UUID, ids: Sequence[int], *, failed: bool) -> None:
         """Give up the lease on rows that were not published: they are due at once.
@@ -120,7 +141,7 @@ class OutboxRows:
                     .where(self._one_of([row.id for row in rows]))
                     .values(push_leased_until=sa.func.now() + lease)
                 )
-        return [_row(row, row.push_attempts, row.producerseq) for row in rows]
+        return [_to_push(row) for row in rows]
 
     async def mark_pushed(self, row_id: int) -> None:
         """Remember that the other side acknowledged this row."""
@@ -181,37 +202,6 @@ class OutboxRows:
             .with_for_update(skip_locked=True)
         )
 
-    async def _number(self, tx: Transaction, rows: Sequence[sa.Row[Any]]) -> dict[int, int]:
-        """Give each unnumbered public event its place; the counter moves with this transaction."""
-        c = self._outbox.c
-        fresh = [
-            row.id for row in rows if row.exchange == EVENTS_EXCHANGE and row.producerseq is None
-        ]
-        if not fresh:
-            return {}
-        add = insert(self._sequence).values(id=1, value=len(fresh))
-        value = self._sequence.c.value
-        add = add.on_conflict_do_update(index_elements=["id"], set_={"value": value + len(fresh)})
-        last = await tx.scalar(add.returning(value))
-        numbers = dict(zip(fresh, range(last - len(fresh) + 1, last + 1), strict=True))
-        await tx.execute(
-            sa.update(self._outbox)
-            .where(c.id == sa.bindparam("row_id"))
-            .values(producerseq=sa.bindparam("number")),
-            [{"row_id": row_id, "number": number} for row_id, number in numbers.items()],
-        )
-        return numbers
-
-    async def _lease(
-        self, tx: Transaction, owner: UUID, lease: timedelta, ids: Sequence[int]
-    ) -> None:
-        until = sa.func.now() + lease
-        await tx.execute(
-            sa.update(self._outbox)
-            .where(self._one_of(ids))
-            .values(leased_by=owner, leased_until=until)
-        )
-
     def _one_of(self, ids: Sequence[int]) -> sa.ColumnElement[bool]:
         """Compare with one array parameter: one prepared statement for every batch size."""
         return self._outbox.c.id == sa.any_(sa.literal(list(ids), ARRAY(sa.BigInteger)))
@@ -221,7 +211,13 @@ class OutboxRows:
             await tx.execute(sa.update(self._outbox).where(where).values(**values))
 
 
-def _row(row: sa.Row[Any], attempts: int, producerseq: int | None) -> OutboxRow:
+def _claimed(row: asyncpg.Record) -> OutboxRow:
+    event = CloudEvent.from_json(row["body"])
+    numbered = event if row["producerseq"] is None else event.numbered(row["producerseq"])
+    return OutboxRow(row["id"], row["exchange"], row["routing_key"], numbered, row["attempts"])
+
+
+def _to_push(row: sa.Row[Any]) -> OutboxRow:
     event = CloudEvent.from_dict(row.body)
-    numbered = event if producerseq is None else event.numbered(producerseq)
-    return OutboxRow(row.id, row.exchange, row.routing_key, numbered, attempts)
+    numbered = event if row.producerseq is None else event.numbered(row.producerseq)
+    return OutboxRow(row.id, row.exchange, row.routing_key, numbered, row.push_attempts)

@@ -32,7 +32,8 @@ _PATIENCE = 5
 class Relay:
     """Publishes one outbox.
 
-    It looks each *poll* and whenever this process has written. A bus that is away is asked again
+    It looks each *poll* and whenever this process has written, but lets *gather* pass after a batch
+    that was not full: a batch costs as much as thirty rows do. A bus that is away is asked again
     after *backoff*; a message that no queue wants is tried again after *row_backoff*, without
     holding up the others. *lease* must outlast a publication, or two relays publish the same rows.
     """
@@ -45,6 +46,7 @@ class Relay:
         *,
         batch_size: int = 200,
         poll: timedelta = timedelta(milliseconds=500),
+        gather: timedelta = timedelta(milliseconds=20),
         lease: timedelta = timedelta(seconds=10),
         retention: timedelta = OUTBOX_RETENTION,
         backoff: Backoff | None = None,
@@ -57,6 +59,7 @@ class Relay:
         self._bus = bus
         self._batch_size = batch_size
         self._poll = poll
+        self._gather = gather
         self._lease = lease
         self._retention = retention
         self._backoff = backoff or Backoff()
@@ -147,6 +150,8 @@ class Relay:
             failures = 0
             if not claimed:
                 await background.pause(self._poll, self._written)
+            elif claimed < self._batch_size:
+                await background.pause(self._gather)
 
     async def _release_leases(self, background: Background) -> None:
         failures = 0

@@ -27,7 +27,8 @@ class Feed:
     """A subscription at the broker, renewed with back-off whenever it was lost.
 
     What *accept* refuses stays unacknowledged and is offered to it again, with back-off, so that
-    a database that is away costs no delivery. *on_bound* and *on_lost* tell the queue's state.
+    a database that is away costs no delivery. The first of a batch waits *gather* for others
+    while it is not full. *on_bound* and *on_lost* tell the queue's state.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Feed:
         name: str,
         batch_size: int,
         timeout: timedelta,
+        gather: timedelta = timedelta(),
         on_bound: Signal | None = None,
         on_lost: Signal | None = None,
     ) -> None:
@@ -47,6 +49,7 @@ class Feed:
         self._accept = accept
         self._name = name
         self._batch_size = batch_size
+        self._gather = gather
         self._timeout = timeout.total_seconds()
         self._on_bound = on_bound
         self._on_lost = on_lost
@@ -105,6 +108,8 @@ class Feed:
     async def _take_batch(self, session: "_Session") -> bool:
         """Accept and acknowledge what waits; say whether to go on."""
         await first_of(self._stopping, session.ended, session.arrived)
+        if self._gather and session.size < self._batch_size:
+            await first_of(self._stopping, session.ended, within=self._gather)
         if self._stopping.is_set() or session.ended.is_set():
             return False
         batch = session.take(self._batch_size)
@@ -141,6 +146,11 @@ class _Session:
         self._queue = queue
         self._tag: str | None = None
         self._waiting: deque[AbstractIncomingMessage] = deque()
+
+    @property
+    def size(self) -> int:
+        """Return how many messages wait to be taken."""
+        return len(self._waiting)
 
     async def begin(self) -> None:
         self._tag = await self._queue.consume(self._arrive)

@@ -58,7 +58,12 @@ class RabbitMQBus:
         return await self._publisher.publish(messages)
 
     async def subscribe(
-        self, queue: QueueSpec, accept: Accept, *, batch_size: int = 50
+        self,
+        queue: QueueSpec,
+        accept: Accept,
+        *,
+        batch_size: int = 50,
+        gather: timedelta = timedelta(),
     ) -> BusSubscription:
         """Consume a quorum queue that this process declares and binds itself."""
 
@@ -72,6 +77,7 @@ class RabbitMQBus:
             accept,
             name=queue.name,
             batch_size=batch_size,
+            gather=gather,
             timeout=self._timeout,
         )
         self._feeds.append(feed)

@@ -154,6 +154,22 @@ class TestFeed:
         assert offers[0] == offers[1] == offers[2]
         assert [number for offer in offers[2:] for number in offer] == [0, 1, 2]
 
+    async def test_the_first_waits_for_others(self, rabbitmq_url: str, world: World) -> None:
+        """With `gather`, what comes within it is one batch; a full one does not wait."""
+        spec = world.consumer(Recorder("test")).spec
+        bus = RabbitMQBus(rabbitmq_url, name="tests", queues=[spec])
+        sizes: list[int] = []
+
+        async def accept(deliveries: Sequence[Delivery]) -> None:
+            sizes.append(len(deliveries))
+
+        await bus.publish([message(0)])
+        await bus.subscribe(spec, accept, batch_size=5, gather=timedelta(seconds=60))
+        for number in range(1, 5):
+            await bus.publish([message(number)])
+        await eventually(lambda: sizes == [5])
+        await bus.close()
+
     async def test_stop_hands_back_what_waits(self, rabbitmq_url: str, world: World) -> None:
         """A consumer stopped in the middle leaves the rest to the next one, in whatever order."""
         spec = world.consumer(Recorder("test")).spec

@@ -1,6 +1,7 @@
 """Everything that is published becomes a row of the log, in batches."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from chassis.bus import Binding, QueueSpec
 from chassis.clock import Clock
@@ -16,6 +17,9 @@ from services.audit.service.recording import Recording
 QUEUE = QueueSpec("audit.events", (Binding("#"),))
 
 _BATCH = 200
+
+# A batch costs as much as some ten events, and the log may come a moment after what it tells of.
+_GATHER = timedelta(milliseconds=50)
 
 
 def consumer(
@@ -37,5 +41,6 @@ def consumer(
         clock,
         batch_handler=record,
         batch_size=_BATCH,
+        gather=_GATHER,
         registry=metrics.registry,
     )

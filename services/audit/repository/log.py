@@ -9,11 +9,15 @@ import sqlalchemy as sa
 
 from chassis.database import Transaction
 from services.audit.domain.leaves import LogRecord
-from services.audit.models import ERASED_PERSONS
 
 # Writers share this lock and an erasure takes it alone: what an erasure does not find has been
 # written by nobody, and whoever writes later sees that the person is gone.
 _ERASURE_LOCK = (1734440036, 2)
+
+_LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared($1, $2)"
+_LOCK_ALONE = "SELECT pg_advisory_xact_lock($1, $2)"
+
+_ERASED = "SELECT digest FROM erased_persons WHERE digest = ANY ($1::bytea[])"
 
 _INSERT_LOG = """
 INSERT INTO audit_log (received_at, event_id, type, source, producerseq, outcome, subject,
@@ -32,9 +36,10 @@ SELECT * FROM unnest($1::timestamptz[], $2::uuid[], $3::text[], $4::uuid[], $5::
 
 async def begin_writing(tx: Transaction, *, erasing: bool) -> datetime:
     """Take the place of a writer, or of an eraser, and return the database's time."""
-    lock = sa.func.pg_advisory_xact_lock if erasing else sa.func.pg_advisory_xact_lock_shared
-    await tx.execute(sa.select(lock(*_ERASURE_LOCK)))
-    now: datetime = await tx.scalar(sa.select(sa.func.clock_timestamp()))
+    await tx.fetch_row(_LOCK_ALONE if erasing else _LOCK_SHARED, *_ERASURE_LOCK)
+    row = await tx.fetch_row("SELECT clock_timestamp() AS now")
+    assert row is not None  # noqa: S101 - there is always a time
+    now: datetime = row["now"]
     return now
 
 
@@ -43,13 +48,12 @@ async def list_erased(tx: Transaction, persons: Collection[UUID]) -> set[UUID]:
     digests = {_digest(person): person for person in persons}
     if not digests:
         return set()
-    statement = sa.select(ERASED_PERSONS.c.digest).where(ERASED_PERSONS.c.digest.in_(digests))
-    return {digests[bytes(digest)] for digest in (await tx.execute(statement)).scalars()}
+    rows = await tx.fetch_rows(_ERASED, list(digests))
+    return {digests[bytes(row["digest"])] for row in rows}
 
 
 async def add(tx: Transaction, records: Sequence[LogRecord]) -> None:
     """Add rows to the log with their personal records; two statements whatever their number."""
-    connection = await tx.driver()
     log = [
         (
             record.received_at,
@@ -82,9 +86,9 @@ async def add(tx: Transaction, records: Sequence[LogRecord]) -> None:
         for share in record.personal
     ]
     if log:
-        await connection.execute(_INSERT_LOG, *zip(*log, strict=True))
+        await (await tx.driver()).execute(_INSERT_LOG, *zip(*log, strict=True))
     if personal:
-        await connection.execute(_INSERT_PERSONAL, *zip(*personal, strict=True))
+        await (await tx.driver()).execute(_INSERT_PERSONAL, *zip(*personal, strict=True))
 
 
 async def erase(tx: Transaction, person: UUID) -> int:

@@ -1,7 +1,7 @@
 """Refresh: rotation that a lost answer survives and a thief does not (D3, RFC 9700 §4.14)."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from chassis.caller import Caller
@@ -9,26 +9,17 @@ from chassis.clock import Clock
 from chassis.database import Database, Transaction
 from chassis.internal import DependencyUnavailable
 from chassis.outbox import Outbox
-from contracts.token import RefreshFailed, RefreshTokenReused, TokenRefreshed
+from contracts.token import RefreshFailed, RefreshTokenReused
 from services.token.domain.refresh import Decision, RefreshToken, decide
-from services.token.domain.sessions import Session, device_name
-from services.token.domain.subjects import FRESH_FOR, USABLE_FOR, Subject
+from services.token.domain.sessions import Session
+from services.token.domain.subjects import FRESH_FOR, USABLE_FOR
 from services.token.errors import CsrfTokenForeign, InvalidRefreshToken
 from services.token.refresh_secrets import RefreshSecret, client_fingerprint
-from services.token.repository.refresh_tokens import Claim, Family, claim, find_token, lock_family
+from services.token.repository.refresh_tokens import Family, find_token, lock_family
 from services.token.service.endings import Endings
 from services.token.service.issuing import Issued, Issuing
+from services.token.service.rotation import Presented, Renewed, Rotation, is_alive
 from services.token.service.subject_cache import SubjectCache
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Presented:
-    """A refresh token, and who presents it."""
-
-    secret: RefreshSecret
-    fingerprint: bytes
-    caller: Caller
-    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +28,6 @@ class _Stale:
 
     user_id: UUID
     age: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class _Renewed:
-    """The newest member of a family, made now or repeated."""
-
-    subject: Subject
-    session: Session
-    secret: RefreshSecret
-    expires_at: datetime
 
 
 class Refresh:
@@ -70,6 +51,7 @@ class Refresh:
         self._subjects = subjects
         self._clock = clock
         self._grace = grace
+        self._rotation = Rotation(database=database, outbox=outbox, lifetimes=issuing.lifetimes)
 
     async def refresh(
         self, refresh_token: str, device_token: str | None, *, caller: Caller
@@ -84,7 +66,7 @@ class Refresh:
         secret = RefreshSecret.parse(refresh_token)
         if secret is None:
             raise InvalidRefreshToken
-        presented = _Presented(
+        presented = Presented(
             secret=secret,
             fingerprint=client_fingerprint(device_token, caller.user_agent),
             caller=caller,
@@ -94,7 +76,7 @@ class Refresh:
         if isinstance(renewed, _Stale):
             await self._confirm(renewed, caller)
             renewed = await self._renew(presented, usable_for=USABLE_FOR)
-        if not isinstance(renewed, _Renewed):
+        if not isinstance(renewed, Renewed):
             raise InvalidRefreshToken
         return self._issuing.issue(
             renewed.session,
@@ -112,52 +94,30 @@ class Refresh:
                 raise
 
     async def _renew(
-        self, presented: _Presented, *, usable_for: timedelta
-    ) -> _Renewed | _Stale | None:
-        """Rotate or repeat in one transaction; None when the token is refused."""
+        self, presented: Presented, *, usable_for: timedelta
+    ) -> Renewed | _Stale | None:
+        """Rotate or repeat; None when the token is refused."""
+        at_once = await self._rotation.rotate_at_once(presented, usable_for=usable_for)
+        if at_once is not None:
+            return at_once
         async with self._database.transaction() as tx:
             family = await lock_family(tx, presented.secret.hash)
             if family is None:
                 return None
             if presented.caller.proven_sid not in (None, family.session.id):
                 raise CsrfTokenForeign
-            if not _is_alive(family, presented.now):
+            if not is_alive(family, presented.now):
                 await self._refuse(tx, presented, family.session)
                 return None
             age = family.subject.age(presented.now)
             if age > usable_for:
                 return _Stale(family.subject.user_id, age)
-            rotated = await self._rotate(tx, presented, family)
+            rotated = await self._rotation.rotate(tx, presented, family)
             return rotated or await self._decide(tx, presented, family)
 
-    async def _rotate(
-        self, tx: Transaction, presented: _Presented, family: Family
-    ) -> _Renewed | None:
-        """Claim the token; None when it is not there to be claimed."""
-        caller, session, now = presented.caller, family.session, presented.now
-        successor = RefreshSecret.new()
-        expires_at = self._issuing.lifetimes.idle_end(now, session.absolute_expires_at)
-        rotation = Claim(
-            spent=presented.secret.hash,
-            spent_by=presented.fingerprint,
-            successor=successor.hash,
-            sealed_successor=presented.secret.seal_successor(successor, session.id),
-            now=now,
-            expires_at=expires_at,
-            client_address=caller.client_address,
-            user_agent=caller.user_agent,
-            device=device_name(caller.user_agent),
-        )
-        if not await claim(tx, rotation):
-            return None
-        fact = TokenRefreshed(user_id=session.user_id, session_id=session.id)
-        subject = str(session.user_id)
-        await self._outbox.emit(tx, fact, subject=subject, caller=caller, actor=subject)
-        return _Renewed(family.subject, session, successor, expires_at)
-
     async def _decide(
-        self, tx: Transaction, presented: _Presented, family: Family
-    ) -> _Renewed | None:
+        self, tx: Transaction, presented: Presented, family: Family
+    ) -> Renewed | None:
         """Say what a token that could not be claimed means, and act on it."""
         token = await find_token(tx, presented.secret.hash)
         if token is None:
@@ -169,23 +129,23 @@ class Refresh:
             await self._end_family(tx, presented, family.session)
         return None
 
-    async def _refuse(self, tx: Transaction, presented: _Presented, session: Session) -> None:
+    async def _refuse(self, tx: Transaction, presented: Presented, session: Session) -> None:
         """Say that somebody came with a token that once was good."""
         fact = RefreshFailed(user_id=session.user_id, session_id=session.id)
         subject = str(session.user_id)
         await self._outbox.emit(tx, fact, subject=subject, caller=presented.caller)
 
     async def _repeat(
-        self, tx: Transaction, presented: _Presented, family: Family, token: RefreshToken
-    ) -> _Renewed | None:
+        self, tx: Transaction, presented: Presented, family: Family, token: RefreshToken
+    ) -> Renewed | None:
         box = token.sealed_successor or ""
         secret = presented.secret.unseal_successor(box, token.session_id)
         successor = await find_token(tx, secret.hash)
         if successor is None or successor.expires_at <= presented.now:
             return None
-        return _Renewed(family.subject, family.session, secret, successor.expires_at)
+        return Renewed(family.subject, family.session, secret, successor.expires_at)
 
-    async def _end_family(self, tx: Transaction, presented: _Presented, session: Session) -> None:
+    async def _end_family(self, tx: Transaction, presented: Presented, session: Session) -> None:
         fact = RefreshTokenReused(user_id=session.user_id, session_id=session.id)
         subject = str(session.user_id)
         await self._outbox.emit(tx, fact, subject=subject, caller=presented.caller)
@@ -196,7 +156,3 @@ class Refresh:
             now=presented.now,
             caller=presented.caller,
         )
-
-
-def _is_alive(family: Family, now: datetime) -> bool:
-    return family.session.is_live(now) and family.subject.permits(family.session.subject_version)
