@@ -48,7 +48,7 @@ class Proxy:
     ) -> None:
         self._signers = dict(signers)
         self._headers = headers
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[str | None, aiohttp.ClientSession] | None = None
         self._failures = Counter(
             "gatehouse_gateway_upstream_failures",
             "Requests an upstream did not answer, by what went wrong.",
@@ -57,18 +57,7 @@ class Proxy:
         )
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0,
-                limit_per_host=_CONNECTIONS_PER_UPSTREAM,
-                keepalive_timeout=_KEEP_ALIVE_SECONDS,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            skip_auto_headers=_NOT_OURS_TO_ADD,
-            max_line_size=_HEADER_BYTES,
-            max_field_size=_HEADER_BYTES,
-        )
+        self._sessions = {}
         return self
 
     async def __aexit__(
@@ -77,8 +66,9 @@ class Proxy:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        sessions, self._sessions = self._sessions, None
+        for session in (sessions or {}).values():
+            await session.close()
 
     async def forward(self, request: Inbound, receive: Receive, send: Send) -> None:
         """Pass *request* on and its answer back.
@@ -140,9 +130,7 @@ class Proxy:
         return response
 
     async def _request(self, request: Inbound, content: Content) -> aiohttp.ClientResponse:
-        if self._session is None:
-            raise RuntimeError("Proxy is used outside its context")
-        return await self._session.request(
+        return await self._session(request.route.bulkhead).request(
             request.method,
             URL(request.upstream.url + request.target, encoded=True),
             headers=self._signed(request),
@@ -150,6 +138,14 @@ class Proxy:
             timeout=aiohttp.ClientTimeout(total=None, connect=request.upstream.connect_timeout),
             allow_redirects=False,
         )
+
+    def _session(self, bulkhead: str | None) -> aiohttp.ClientSession:
+        """Return the connections of a bulkhead, those of everybody else for None."""
+        if self._sessions is None:
+            raise RuntimeError("Proxy is used outside its context")
+        if bulkhead not in self._sessions:
+            self._sessions[bulkhead] = _connections()
+        return self._sessions[bulkhead]
 
     def _signed(self, request: Inbound) -> CIMultiDict[str]:
         headers = self._headers.build(request)
@@ -163,6 +159,21 @@ class Proxy:
                 proven_sid=request.proven_sid,
             )
         return headers
+
+
+def _connections() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            limit=0,
+            limit_per_host=_CONNECTIONS_PER_UPSTREAM,
+            keepalive_timeout=_KEEP_ALIVE_SECONDS,
+        ),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        skip_auto_headers=_NOT_OURS_TO_ADD,
+        max_line_size=_HEADER_BYTES,
+        max_field_size=_HEADER_BYTES,
+    )
 
 
 async def _content(request: Inbound, body: RequestBody) -> Content:

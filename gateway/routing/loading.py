@@ -99,6 +99,7 @@ class _Builder:
             forward_token=spec.forward_token,
             session=spec.session,
             stream_body=spec.stream_body or not service,
+            bulkhead=spec.bulkhead,
         )
 
     def _add_upstream(self, spec: UpstreamSpec, *, service: bool) -> None:

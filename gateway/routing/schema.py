@@ -88,6 +88,7 @@ class RouteSpec(_Spec):
     forward_token: bool = False
     session: SessionStep | None = None
     stream_body: bool = False
+    bulkhead: Name | None = None
     when: Flag | None = None
 
     @model_validator(mode="after")

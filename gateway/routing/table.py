@@ -40,7 +40,8 @@ class Route:
 
     `roles` is empty when any user may call it; `body_limit` is in bytes, `read_timeout` in
     seconds: the longest silence of the upstream. `session` is what it does with the caller's,
-    `stream_body` passes a body on as it arrives.
+    `stream_body` passes a body on as it arrives. Routes of one `bulkhead` share connections that no
+    other route waits for.
     """
 
     path: str
@@ -56,6 +57,7 @@ class Route:
     forward_token: bool
     session: SessionStep | None
     stream_body: bool
+    bulkhead: str | None
 
 
 @dataclass(slots=True)
