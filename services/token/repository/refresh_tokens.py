@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import sqlalchemy as sa
 
 from chassis.database import Statements, Transaction
@@ -20,7 +19,7 @@ from services.token.domain.sessions import Session
 from services.token.domain.subjects import Subject
 from services.token.models import refresh_tokens
 from services.token.repository.sessions import session_of
-from services.token.repository.subjects import subject_of
+from services.token.repository.subjects import Named, subject_of
 
 c = refresh_tokens.c
 
@@ -129,7 +128,7 @@ async def lock_family(tx: Transaction, token_hash: bytes) -> Family | None:
     session = await tx.fetch_row(_LOCK_SESSION, found["session_id"])
     if session is None:
         return None
-    return Family(subject_of(_Named(found)), session_of(_Named(session)))
+    return Family(subject_of(Named(found)), session_of(Named(session)))
 
 
 async def find_family(each: Statements, token_hash: bytes) -> Family | None:
@@ -137,7 +136,7 @@ async def find_family(each: Statements, token_hash: bytes) -> Family | None:
     found = await each.fetch_row(_FIND_FAMILY, token_hash)
     if found is None:
         return None
-    return Family(subject_of(_Named(found)), session_of(_Named(found)))
+    return Family(subject_of(Named(found)), session_of(Named(found)))
 
 
 async def claim_unchanged(
@@ -177,18 +176,6 @@ async def find_token(tx: Transaction, token_hash: bytes) -> RefreshToken | None:
     return _token_of(row) if row else None
 
 
-async def add_token(tx: Transaction, token: RefreshToken, *, now: datetime) -> None:
-    """Store the first token of a family."""
-    values = {
-        "hash": token.hash,
-        "session_id": token.session_id,
-        "generation": token.generation,
-        "created_at": now,
-        "expires_at": token.expires_at,
-    }
-    await tx.execute(sa.insert(refresh_tokens).values(values))
-
-
 async def delete_expired(tx: Transaction, *, now: datetime, limit: int) -> Sequence[UUID]:
     """Delete at most *limit* expired tokens; return the session of each.
 
@@ -203,16 +190,6 @@ async def delete_expired(tx: Transaction, *, now: datetime, limit: int) -> Seque
     )
     deleted = sa.delete(refresh_tokens).where(c.hash.in_(old)).returning(c.session_id)
     return (await tx.execute(deleted)).scalars().all()
-
-
-class _Named:
-    """A driver's record whose columns are attributes, as those of SQLAlchemy's rows are."""
-
-    def __init__(self, record: asyncpg.Record) -> None:
-        self._record = record
-
-    def __getattr__(self, name: str) -> Any:
-        return self._record[name]
 
 
 def _token_of(row: Any) -> RefreshToken:

@@ -1,4 +1,4 @@
-"""Sessions: added, listed, ended, erased, removed."""
+"""Sessions: listed, ended, erased, removed."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -13,26 +13,6 @@ from services.token.domain.sessions import Session
 from services.token.models import sessions
 
 c = sessions.c
-
-
-async def add_session(tx: Transaction, session: Session) -> None:
-    """Store a new session."""
-    values = {
-        "id": session.id,
-        "user_id": session.user_id,
-        "subject_version": session.subject_version,
-        "amr": list(session.amr),
-        "scope": session.scope,
-        "authenticated_at": session.authenticated_at,
-        "created_at": session.created_at,
-        "last_used_at": session.last_used_at,
-        "expires_at": session.expires_at,
-        "absolute_expires_at": session.absolute_expires_at,
-        "device": session.device,
-        "client_address": session.client_address,
-        "user_agent": session.user_agent,
-    }
-    await tx.execute(sa.insert(sessions).values(values))
 
 
 async def list_running(

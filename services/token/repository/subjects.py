@@ -1,5 +1,6 @@
 """Subjects: locked, read, moved. The first of the lock order subjects → session → token."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,19 @@ from sqlalchemy.dialects.postgresql import insert
 from chassis.database import Transaction
 from services.token.domain.subjects import Subject
 from services.token.models import subjects
+
+# On the driver's connection: every login waits for it.
+_LOCK = "SELECT * FROM subjects WHERE user_id = $1 FOR UPDATE"
+
+
+class Named:
+    """A driver's record whose columns are attributes, as those of SQLAlchemy's rows are."""
+
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        self._record = record
+
+    def __getattr__(self, name: str) -> Any:
+        return self._record[name]
 
 
 async def find_subject(tx: Transaction, user_id: UUID) -> Subject | None:
@@ -20,13 +34,13 @@ async def find_subject(tx: Transaction, user_id: UUID) -> Subject | None:
 
 async def lock_subject(tx: Transaction, user_id: UUID) -> Subject:
     """Lock a user's row against logins, refreshes and other changes; make it if need be."""
-    fresh = insert(subjects).values(_values(Subject(user_id=user_id)))
-    locked = sa.select(subjects).where(subjects.c.user_id == user_id).with_for_update()
-    row = (await tx.execute(locked)).one_or_none()
-    if row is None:
+    found = await tx.fetch_row(_LOCK, user_id)
+    if found is None:
+        fresh = insert(subjects).values(_values(Subject(user_id=user_id)))
         await tx.execute(fresh.on_conflict_do_nothing())
-        row = (await tx.execute(locked)).one()
-    return subject_of(row)
+        found = await tx.fetch_row(_LOCK, user_id)
+    assert found is not None  # noqa: S101 - it is there now, and nobody deletes subjects
+    return subject_of(Named(found))
 
 
 async def store_subject(tx: Transaction, subject: Subject) -> None:

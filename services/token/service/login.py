@@ -16,9 +16,9 @@ from services.token.domain.subjects import Subject
 from services.token.errors import InvalidCredentials
 from services.token.identity_client import IdentityClient, snapshot_of
 from services.token.refresh_secrets import RefreshSecret
-from services.token.repository.refresh_tokens import add_token
-from services.token.repository.sessions import add_session, list_running
-from services.token.repository.subjects import lock_subject, store_subject
+from services.token.repository.sessions import list_running
+from services.token.repository.starts import start_session
+from services.token.repository.subjects import lock_subject
 from services.token.service.endings import Endings
 from services.token.service.issuing import Issued, Issuing
 
@@ -72,7 +72,7 @@ class Login:
         async with self._database.transaction() as tx:
             subject = await self._admit(tx, answer, now)
             await self._make_room(tx, session, caller)
-            await self._start(tx, session, secret, caller)
+            await self._start(tx, subject, session, secret, caller)
         issued = self._issuing.issue(
             session, subject, secret, refresh_expires_at=session.expires_at, now=now
         )
@@ -103,10 +103,11 @@ class Login:
         subject = known.confirmed(snapshot_of(answer), now=now)
         if not subject.permits(answer.version):
             raise InvalidCredentials
-        await store_subject(tx, subject)
         return subject
 
     async def _make_room(self, tx: Transaction, session: Session, caller: Caller) -> None:
+        if not self._max_sessions:
+            return
         now, actor = session.created_at, str(session.user_id)
         running = await list_running(tx, session.user_id)
         over = [s for s in running if not s.is_live(now)]
@@ -118,13 +119,18 @@ class Login:
         )
 
     async def _start(
-        self, tx: Transaction, session: Session, secret: RefreshSecret, caller: Caller
+        self,
+        tx: Transaction,
+        subject: Subject,
+        session: Session,
+        secret: RefreshSecret,
+        caller: Caller,
     ) -> None:
-        await add_session(tx, session)
         first = RefreshToken(
             hash=secret.hash, session_id=session.id, generation=1, expires_at=session.expires_at
         )
-        await add_token(tx, first, now=session.created_at)
         fact = SessionStarted(user_id=session.user_id, session_id=session.id, amr=session.amr)
-        subject = str(session.user_id)
-        await self._outbox.emit(tx, fact, subject=subject, caller=caller, actor=subject)
+        user = str(session.user_id)
+        announcement = self._outbox.row(fact, subject=user, caller=caller, actor=user)
+        await start_session(tx, subject, session, first, announcement)
+        tx.after_commit(self._outbox.written.set)
