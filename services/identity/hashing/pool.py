@@ -6,8 +6,11 @@ here, where it can be ordered and refused, and not in the kernel's run queue.
 
 import asyncio
 import heapq
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from enum import IntEnum
 from itertools import count
 from typing import TypeVar
@@ -17,6 +20,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from services.identity.errors import HashingOverloaded
 
 T = TypeVar("T")
+
+# A login may wait; a token check beside it should not.
+_NICENESS = 5
 
 
 class Priority(IntEnum):
@@ -33,7 +39,9 @@ class HashPool:
     def __init__(self, workers: int, *, registry: CollectorRegistry | None = None) -> None:
         registry = registry or CollectorRegistry()
         self._free = workers
-        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="hash")
+        self._executor = ThreadPoolExecutor(
+            workers, thread_name_prefix="hash", initializer=_step_back
+        )
         self._waiting: list[tuple[Priority, int, asyncio.Future[None]]] = []
         self._tickets = count()
         self._depth = Gauge(
@@ -103,3 +111,12 @@ class HashPool:
                 place.set_result(None)
                 return
         self._free += 1
+
+
+def _step_back() -> None:
+    """Let every other thread of the machine go before this one, where the system knows how.
+
+    Linux counts niceness by thread (setpriority(2)).
+    """
+    with suppress(AttributeError, OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

@@ -1,6 +1,7 @@
 """Hashes and the pool that computes them."""
 
 import asyncio
+import os
 import threading
 from functools import partial
 from pathlib import Path
@@ -153,6 +154,19 @@ class TestPool:
         release.set()
         assert await pool.run(Priority.LOGIN, 10, lambda: "done") == "done"
         pool.close()
+
+    async def test_steps_back_behind_everything_else(self) -> None:
+        """Its threads are nicer than the one that answers, which stays as it was."""
+        pool = HashPool(1)
+        before = _niceness()
+        within = await pool.run(Priority.LOGIN, 5.0, _niceness)
+        pool.close()
+        assert within == min(before + 5, 19)
+        assert _niceness() == before
+
+
+def _niceness() -> int:
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
 
 class TestCores:
