@@ -15,7 +15,7 @@ install: ## Make the virtual environment with everything development needs
 	@scripts/install dev $(VENV)
 
 test: install ## Run every test against real PostgreSQL, Redis, RabbitMQ and SMTP
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 3 --dist loadfile
 
 test-fast: install ## Run the tests that need no installed server (under 30 s)
 	@$(BIN)/python -m pytest -q -m "not server and not real and not slow"

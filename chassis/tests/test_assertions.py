@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import json
-import secrets
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -20,7 +19,7 @@ from chassis.crypto import b64encode
 from chassis.testing import FixedClock
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-KEY, OTHER = secrets.token_bytes(32), secrets.token_bytes(32)
+KEY, OTHER, THIRD = (letter * 32 for letter in (b"k", b"o", b"t"))
 TARGET = "/api/v1/users/me?x=1"
 
 
@@ -82,7 +81,7 @@ def test_an_assertion_is_for_one_request(method: str, target: str) -> None:
 @pytest.mark.parametrize(
     ("key", "issuer", "audience"),
     [
-        (secrets.token_bytes(32), "gateway", "identity"),
+        (THIRD, "gateway", "identity"),
         (KEY, "token", "identity"),
         (KEY, "nobody", "identity"),
         (KEY, "gateway", "audit"),

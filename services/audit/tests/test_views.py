@@ -3,10 +3,11 @@
 import csv
 import json
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
+from chassis.testing import NOBODY
 from services.audit.tests.running import AUDIT, OWN, Service
 from services.audit.tests.samples import event, user_id
 from services.audit.tests.world import ADMIN
@@ -57,7 +58,7 @@ class TestEntry:
         assert answer.json()["id"] == str(happened.id)
 
     @pytest.mark.parametrize(
-        ("id_", "code"), [(str(uuid4()), "audit_entry_not_found"), ("1%20OR%201=1", "not_found")]
+        ("id_", "code"), [(str(NOBODY), "audit_entry_not_found"), ("1%20OR%201=1", "not_found")]
     )
     async def test_unknown_is_404(self, service: Service, id_: str, code: str) -> None:
         """Unknown ids and what is no id at all."""

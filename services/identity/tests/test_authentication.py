@@ -10,7 +10,7 @@ from uuid import uuid4
 import bcrypt
 import pytest
 
-from chassis.testing import FixedClock
+from chassis.testing import NOBODY, FixedClock
 from contracts.identity import LoginFailed, LoginSucceeded
 from services.identity.hashing import HashPool, PasswordHasher, Verdict
 from services.identity.tests.configuration import NEW_PASSWORD, PASSWORD
@@ -222,7 +222,7 @@ class TestSubjects:
         answer = await world.call("GET", SUBJECT.format(ada.id), issuer="token")
         assert answer.json()["status"] == "active"
 
-    @pytest.mark.parametrize("user_id", [str(uuid4()), "nonsense"])
+    @pytest.mark.parametrize("user_id", [str(NOBODY), "nonsense"])
     async def test_an_unknown_one_is_404(self, user_id: str, world: World) -> None:
         """Also when the id is none."""
         answer = await world.call("GET", SUBJECT.format(user_id), issuer="token")

@@ -1,17 +1,17 @@
 """Bad input: refused with a pointer, never a 500, and nothing is stored."""
 
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
+from chassis.testing import NOBODY
 from services.identity.tests.configuration import NEW_PASSWORD, PASSWORD
 from services.identity.tests.kit import Somebody, World, codes_of
 
 ADA = {"email": "ada@example.com", "username": "ada", "password": PASSWORD}
-SOMEBODY = Somebody(id=uuid4(), email="", username="", password="")
+SOMEBODY = Somebody(id=NOBODY, email="", username="", password="")
 # All its fields may be left out; test_editing.py has the rest.
-EDITING = ("PATCH", f"/api/v1/admin/users/{uuid4()}")
+EDITING = ("PATCH", f"/api/v1/admin/users/{NOBODY}")
 # (method, path, a body that would do)
 BODIES: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "/api/v1/auth/register", ADA),
@@ -33,7 +33,7 @@ BODIES: list[tuple[str, str, dict[str, Any]]] = [
     ),
     ("POST", "/api/v1/users/me/email/revert", {"token": "gh_er_x"}),
     (*EDITING, {"username": "ada"}),
-    ("PUT", f"/api/v1/admin/users/{uuid4()}/roles", {"roles": ["user"]}),
+    ("PUT", f"/api/v1/admin/users/{NOBODY}/roles", {"roles": ["user"]}),
 ]
 NOTHING_STORED = """
 SELECT (SELECT count(*) FROM users) + (SELECT count(*) FROM outbox)

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from chassis.testing import eventually
+from chassis.testing import NOBODY, eventually
 from contracts.envelope import COMMANDS_EXCHANGE
 from contracts.identity import UserEmailVerified, UserRegistered
 from services.notify.tests.kit import command, fact
@@ -101,7 +101,7 @@ class TestLedger:
 
         await eventually(refused)
 
-    @pytest.mark.parametrize(("target", "status"), [(str(uuid4()), 404), ("nothing", 404)])
+    @pytest.mark.parametrize(("target", "status"), [(str(NOBODY), 404), ("nothing", 404)])
     async def test_knows_only_its_own_ids(self, notify: Running, target: str, status: int) -> None:
         """Unknown and unreadable ids are 404."""
         response = await notify.call(

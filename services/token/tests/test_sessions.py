@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from chassis.testing import FixedClock
+from chassis.testing import NOBODY, FixedClock
 from chassis.testing.fixtures import MakeDatabase
 from services.token.tests.identity_stand_in import Account
 from services.token.tests.kit import MIGRATIONS, Client, World, run_world
@@ -209,7 +209,7 @@ class TestOwnSessions:
 
     @pytest.mark.parametrize(
         ("method", "path"),
-        [("GET", SESSIONS), ("DELETE", SESSIONS), ("DELETE", f"{SESSIONS}/{uuid4()}")],
+        [("GET", SESSIONS), ("DELETE", SESSIONS), ("DELETE", f"{SESSIONS}/{NOBODY}")],
     )
     async def test_strangers_have_none(self, world: World, method: str, path: str) -> None:
         """401 without a principal."""
