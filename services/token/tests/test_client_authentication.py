@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from chassis.testing import FixedClock
-from chassis.testing.fixtures import FreshDatabase, MakeDatabase
+from chassis.testing.fixtures import MakeDatabase
 from chassis.testing.servers import PostgresServer
 from services.token.domain.clients import ClientSecret
 from services.token.errors import TooManyAttempts
@@ -151,7 +151,7 @@ class TestBadCredentials:
         self, make_database: MakeDatabase, clock: FixedClock, path: str
     ) -> None:
         """The endpoints are there all the same."""
-        database: FreshDatabase = await make_database("token", MIGRATIONS)
+        database = await make_database("token", MIGRATIONS)
         async with run_world(database, clock) as world:
             answer = await Office(world, {}).post(path, TOKEN, basic("helpdesk", "x"))
 

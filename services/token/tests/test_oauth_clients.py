@@ -68,13 +68,10 @@ class TestFile:
 
         helpdesk = clients["helpdesk"]
         assert [*clients] == ["orders", "helpdesk"]
-        assert clients["orders"].introspects == {"access_token"}
+        assert [*clients["orders"].introspects] == ["access_token"]
         assert not clients["orders"].revokes
-        assert (helpdesk.introspects, helpdesk.revokes, helpdesk.audiences) == (
-            {"access_token", "refresh_token"},
-            True,
-            {"gatehouse"},
-        )
+        assert sorted(helpdesk.introspects) == ["access_token", "refresh_token"]
+        assert (helpdesk.revokes, [*helpdesk.audiences]) == (True, ["gatehouse"])
         assert [helpdesk.has(one) for one in (old, new, SECRET)] == [True, True, False]
         assert helpdesk.actor == "client:helpdesk"
 
