@@ -143,7 +143,9 @@ def _invalid(name: str, body: bytes, field: str) -> Bad:
 
 def bad_forms(operation: Operation) -> Iterator[Bad]:
     """Make bad forms for an operation of OAuth, sent by a client that proves itself by header."""
-    required = _DOCUMENT["components"]["schemas"]["TokenForm"]["required"]
+    content = operation.document["requestBody"]["content"][FORM]
+    schema = _DOCUMENT["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]
+    required = schema["required"]
     many = b"&".join(b"p%d=1" % number for number in range(_MANY))
     for name, body in (
         ("empty", b""),
@@ -162,13 +164,11 @@ def bad_forms(operation: Operation) -> Iterator[Bad]:
         ("two clients", b"token=a&client_id=somebody"),
     ):
         yield Bad(name=name, body=body, media_type=FORM, code="invalid_request")
-    query = Bad(name="in the query", media_type=FORM, query="token=x", code="invalid_request")
-    yield query
-    yield from _no_form(operation)
+    yield Bad(name="in the query", media_type=FORM, query="token=x", code="invalid_request")
+    yield from _no_form()
 
 
-def _no_form(operation: Operation) -> Iterator[Bad]:
-    assert operation.document["requestBody"]["required"]
+def _no_form() -> Iterator[Bad]:
     for media_type in (JSON, "text/plain", "multipart/form-data; boundary=x", ""):
         name, code = f"media type {media_type or 'missing'}", "unsupported_media_type"
         yield Bad(name=name, body=b"token=x", media_type=media_type, status=415, code=code)

@@ -93,6 +93,24 @@ class TestGoodCredentials:
         assert [answer.status_code for answer in answers] == [200, 200, 401]
 
 
+class TestWeakSecrets:
+    """Which somebody made a digest of by hand."""
+
+    @pytest.mark.parametrize("secret", ["", "hunter2", "gh_cs_short", "gh_cs_"])
+    async def test_open_nothing(
+        self, make_database: MakeDatabase, clock: FixedClock, tmp_path: Path, secret: str
+    ) -> None:
+        """Only what was made here is looked at, also where the digest would match."""
+        file = tmp_path / "weak.toml"
+        file.write_text(entry("helpdesk", KNOWN["helpdesk"], [ClientSecret(secret)]))
+        database = await make_database("token", MIGRATIONS)
+        async with run_world(database, clock, oauth_clients_file=file) as world:
+            office = Office(world, {})
+            for presented in (secret, "", "anything"):
+                answer = await office.post(INTROSPECT, TOKEN, basic("helpdesk", presented))
+                assert told(answer) == (401, "invalid_client")
+
+
 @pytest.mark.parametrize("path", [INTROSPECT, REVOKE])
 class TestBadCredentials:
     """One 401 for all of them."""
