@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, ClassVar
 
+PROBLEM_TYPE = "application/problem+json"
+
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
@@ -22,9 +24,11 @@ class FieldError:
 class Problem(Exception):  # noqa: N818 - the RFC's word
     """An error with a status, a stable code and a title a person can read.
 
-    `retry_after` is in whole seconds and becomes the header of that name.
+    `retry_after` is in whole seconds and becomes the header of that name. `media_type` is another
+    one only where a standard wants its own members beside those of a problem.
     """
 
+    media_type: ClassVar[str] = PROBLEM_TYPE
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
     code: ClassVar[str] = "internal_error"
     title: ClassVar[str] = "Something went wrong on our side."

@@ -22,7 +22,6 @@ from chassis.errors import (
 
 MAX_BODY_BYTES = 64 * 1024
 JSON_TYPE = "application/json"
-PROBLEM_TYPE = "application/problem+json"
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -148,7 +147,7 @@ def problem_response(problem: Problem, *, request_id: str | None = None) -> Resp
     if problem.status is HTTPStatus.UNAUTHORIZED:
         headers.setdefault("WWW-Authenticate", "Bearer")
     body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
-    return Response(body, int(problem.status), headers=headers, media_type=PROBLEM_TYPE)
+    return Response(body, int(problem.status), headers=headers, media_type=problem.media_type)
 
 
 def _parse(body: bytes) -> dict[str, Any]:

@@ -78,6 +78,18 @@ class TokenRevoked(EventData):
     revoked_until: datetime
 
 
+class ClientAuthenticationFailed(EventData):
+    """Somebody said to be a confidential client and could not prove it.
+
+    `client_id` is None for one that does not exist: people type secrets there. At most ten a minute
+    are told from one address.
+    """
+
+    type: ClassVar[str] = "token.client.authentication_failed.v1"
+    client_id: str | None
+    reason: Literal["unknown_client", "wrong_secret"]
+
+
 class SigningKeyRotated(EventData):
     """Another key signs from now on; refetch the JWKS."""
 
@@ -93,5 +105,6 @@ EVENTS: tuple[type[EventData], ...] = (
     RefreshFailed,
     RefreshTokenReused,
     TokenRevoked,
+    ClientAuthenticationFailed,
     SigningKeyRotated,
 )

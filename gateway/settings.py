@@ -62,6 +62,7 @@ class GatewaySettings(ProcessSettings):
     rate_limit_refresh: RateSetting = Rate.parse("600/minute")
     rate_limit_account: RateSetting = Rate.parse("120/minute")
     rate_limit_admin: RateSetting = Rate.parse("600/minute")
+    rate_limit_oauth: RateSetting = Rate.parse("6000/minute")
 
     @field_validator("public_base_url")
     @classmethod

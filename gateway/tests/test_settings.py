@@ -29,6 +29,7 @@ class TestSettings:
         assert rates["rate_limit_login"] == "5/minute"
         assert rates["rate_limit_register"] == "3/minute"
         assert rates["rate_limit_password_reset"] == "3/hour"
+        assert rates["rate_limit_oauth"] == "6000/minute"
         assert settings.trusted_proxies == ()
         assert settings.cors_allowed_origins == ()
         assert settings.redis_url is None

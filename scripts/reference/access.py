@@ -35,6 +35,7 @@ class Access:
 
     route: Route
     method: str
+    by_client: bool = False
 
     @property
     def security(self) -> list[dict[str, list[str]]]:
@@ -44,6 +45,8 @@ class Access:
         by_cookie, by_refresh = _all_of("accessCookie", *proof), _all_of("refreshCookie", *proof)
         if self.route.session == "refresh":
             return [{}, by_refresh]
+        if self.by_client:
+            return [_all_of("clientSecret"), {}]  # or in the body, which has no scheme
         if self.route.access == "public":
             return []
         if self.route.session == "logout":
@@ -74,7 +77,8 @@ def _all_of(*schemes: str) -> dict[str, list[str]]:
 def access_of(operation: Operation) -> Access:
     """Return the access of the route. Raises NotFound, MethodNotAllowed when there is none."""
     path = operation.path.replace("{id}", "0")
-    return Access(TABLE.find(tuple(path[1:].split("/")), operation.method), operation.method)
+    route = TABLE.find(tuple(path[1:].split("/")), operation.method)
+    return Access(route, operation.method, operation.by_client)
 
 
 def _words(limit: Limit) -> str:

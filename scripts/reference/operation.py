@@ -10,6 +10,7 @@ from chassis.errors import Problem
 
 JSON = ("application/json",)
 HTML = ("text/html",)
+FORM = "application/x-www-form-urlencoded"
 NDJSON = ("application/x-ndjson",)
 EXPORT = ("application/x-ndjson", "text/csv")
 
@@ -36,7 +37,8 @@ class Operation:
     """One method of one path, named as routes.toml names it.
 
     *problems* are those of its own: what holds for every body, token, role and limit is added.
-    *headers* names request headers of `components/parameters`.
+    *headers* names request headers of `components/parameters`. With *by_client* a confidential
+    client calls it, and no user.
     """
 
     method: str
@@ -50,6 +52,7 @@ class Operation:
     body_media: str = "application/json"
     query: type[BaseModel] | None = None
     headers: tuple[str, ...] = ()
+    by_client: bool = False
     answers: Mapping[int, Answer] = field(default_factory=dict)
     problems: tuple[type[Problem], ...] = ()
 

@@ -7,21 +7,16 @@ from typing import Any
 from chassis import errors as chassis
 from chassis.database import DatabaseUnavailable
 from chassis.errors import Problem
-from chassis.http import PROBLEM_TYPE
 from chassis.jwt import InvalidToken, TokenExpired
 from gateway import errors as gateway
 from scripts.reference.access import Access
-from scripts.reference.operation import Operation
+from scripts.reference.operation import FORM, Operation
 from scripts.reference.schemas import Schemas
 from scripts.reference.shapes import ProblemDetails
+from services.token.errors import OAuthRefusal
 
-_BODY = (
-    chassis.MalformedBody,
-    chassis.InvalidInput,
-    chassis.RequestTimeout,
-    chassis.PayloadTooLarge,
-    chassis.UnsupportedMediaType,
-)
+_BODY = (chassis.RequestTimeout, chassis.PayloadTooLarge, chassis.UnsupportedMediaType)
+_JSON_BODY = (chassis.MalformedBody, chassis.InvalidInput)
 _VERIFIED = (InvalidToken, gateway.KeysUnavailable)
 _ALIVE = (gateway.TokenRequired, TokenExpired, gateway.TokenRevoked, gateway.TokenStale)
 _IN_BROWSER = (
@@ -58,7 +53,7 @@ HEADERS: dict[str, Any] = {
         "description": "Seconds to wait before another try.",
         "schema": {"type": "integer", "minimum": 0},
     },
-    "WWW-Authenticate": {"description": "RFC 6750 §3."} | _TEXT,
+    "WWW-Authenticate": {"description": "RFC 6750 §3; of clients RFC 7617 §2."} | _TEXT,
 }
 _HEADERS_OF = {
     401: ("WWW-Authenticate",),
@@ -93,11 +88,11 @@ class Refusals:
     def _response(self, kinds: _Kinds, status: int | None) -> dict[str, Any]:
         shown = "" if status else "{}, "
         lines = [f"- {shown.format(int(k.status))}`{k.code}`: {k.title}" for k in kinds]
-        content = {"schema": self._schema, "examples": {k.code: _example(k) for k in kinds}}
-        response: dict[str, Any] = {
-            "description": "\n".join(lines),
-            "content": {PROBLEM_TYPE: content},
-        }
+        content: dict[str, Any] = {}
+        for kind in kinds:
+            media = {"schema": self._schema, "examples": {}}
+            content.setdefault(kind.media_type, media)["examples"][kind.code] = _example(kind)
+        response: dict[str, Any] = {"description": "\n".join(lines), "content": content}
         names = _HEADERS_OF.get(status or 0, ())
         if names:
             response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
@@ -108,7 +103,7 @@ def _kinds(operation: Operation, access: Access) -> Iterable[type[Problem]]:
     route = access.route
     yield from operation.problems
     if operation.body:
-        yield from _BODY
+        yield from _BODY if operation.body_media == FORM else (*_JSON_BODY, *_BODY)
     if operation.query:
         yield chassis.InvalidInput
     if route.access != "public":
@@ -132,11 +127,13 @@ def _order(kind: type[Problem]) -> tuple[int, str, str]:
 
 
 def _example(kind: type[Problem]) -> dict[str, Any]:
-    value = {
+    value: dict[str, Any] = {
         "type": f"urn:gatehouse:problem:{kind.code}",
         "title": kind.title,
         "status": int(kind.status),
         "code": kind.code,
         "request_id": "5f0c3c9d2b1e4a7f8d6e5c4b3a291807",
     }
+    if issubclass(kind, OAuthRefusal):
+        value |= {"error": kind.error, "error_description": kind.title}
     return {"value": value}

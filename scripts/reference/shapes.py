@@ -43,6 +43,17 @@ class Outcome(Shape):
     ]
 
 
+class TokenForm(BaseModel):
+    """One token, and the client's credentials where no header holds them; others are ignored."""
+
+    model_config = ConfigDict(frozen=True)
+
+    token: Annotated[str, Field(min_length=1)]
+    token_type_hint: str = ""
+    client_id: str = ""
+    client_secret: str = ""
+
+
 class CsrfToken(Shape):
     """The token that unsafe methods need in browser mode, to be sent back as `X-CSRF-Token`."""
 

@@ -3,8 +3,8 @@
 from chassis.internal import DependencyUnavailable
 from chassis.jwt import InvalidToken
 from gateway import errors as gateway_errors
-from scripts.reference.operation import Answer, Operation
-from scripts.reference.shapes import CsrfToken, JsonWebKeySet, Outcome
+from scripts.reference.operation import FORM, Answer, Operation
+from scripts.reference.shapes import CsrfToken, JsonWebKeySet, Outcome, TokenForm
 from services.identity import errors as identity_errors
 from services.token import errors, schemas
 
@@ -31,6 +31,22 @@ The token is good for the session of the caller's cookies alone, until that ends
 set where it was not there. Who is not logged in gets one that proves nothing: login sets
 another."""
 
+_INTROSPECT_TEXT = """Whether the token counts at this moment: a logout, a reset or a revocation is
+seen at once. Unknown, expired, revoked and malformed tokens, and those of another audience or a
+kind the client may not ask about, are all `{"active": false}`. A gateway and a JWKS make this
+unnecessary for most; decide by `token_use`, for a refresh token opens no resource."""
+
+_REVOKE_TEXT = """An access token is refused everywhere within a second; with a refresh token its
+whole session ends. 200 also for what has ended or never was a token. A second revocation changes
+nothing."""
+
+_OAUTH_PROBLEMS = (
+    errors.InvalidRequest,
+    errors.InvalidClient,
+    errors.UnauthorizedClient,
+    errors.TooManyAttempts,
+    errors.FormRequired,
+)
 _CACHED = ("Cache-Control",)
 
 OPERATIONS = (
@@ -141,6 +157,34 @@ OPERATIONS = (
         text="Moderators only those of plain users; to them everybody else is unknown.",
         answers={204: Answer(text="They have ended.")},
         problems=(errors.UnknownUser, errors.RoleRequired),
+    ),
+    Operation(
+        method="POST",
+        path="/oauth2/introspect",
+        name="introspect",
+        tag="OAuth",
+        summary="Ask whether a token counts (RFC 7662)",
+        text=_INTROSPECT_TEXT,
+        body=TokenForm,
+        body_media=FORM,
+        by_client=True,
+        answers={
+            200: Answer(text="What the token is.", model=schemas.IntrospectionResponse),
+        },
+        problems=_OAUTH_PROBLEMS,
+    ),
+    Operation(
+        method="POST",
+        path="/oauth2/revoke",
+        name="revoke",
+        tag="OAuth",
+        summary="Revoke a token (RFC 7009)",
+        text=_REVOKE_TEXT,
+        body=TokenForm,
+        body_media=FORM,
+        by_client=True,
+        answers={200: Answer(text="It does not count any more.")},
+        problems=(*_OAUTH_PROBLEMS, errors.UnsupportedTokenType),
     ),
     Operation(
         method="GET",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 
 from chassis.errors import (
     BadRequest,
@@ -10,9 +10,12 @@ from chassis.errors import (
     Forbidden,
     NotFound,
     Problem,
+    TooManyRequests,
     Unauthenticated,
     Unavailable,
+    UnsupportedMediaType,
 )
+from chassis.http import JSON_TYPE
 from contracts.browser import SESSION_HEADER, SESSION_OVER
 
 
@@ -83,6 +86,64 @@ class SigningKeyMissing(Unavailable):
 
     code = "signing_key_missing"
     title = "No tokens can be issued right now."
+
+
+class OAuthRefusal(Problem):
+    """A refusal that OAuth has a word for, said in OAuth's own form (RFC 6749 §5.2).
+
+    `error` is that word and always the code too; the other members stay those of a problem.
+    """
+
+    media_type = JSON_TYPE
+    error: ClassVar[str] = "invalid_request"
+
+    def __init__(self, detail: str | None = None, **told: Any) -> None:
+        extensions = {"error": self.error, "error_description": detail or self.title}
+        super().__init__(detail, extensions=extensions, **told)
+
+
+class InvalidRequest(OAuthRefusal, BadRequest):
+    """A parameter is missing, is given twice or cannot be read."""
+
+    code = error = "invalid_request"
+    title = "The parameters of the request are not as they should be."
+
+
+class InvalidClient(OAuthRefusal, Unauthenticated):
+    """One answer for every client that is not the one it says, whatever the reason."""
+
+    code = error = "invalid_client"
+    title = "The client could not be authenticated."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"WWW-Authenticate": 'Basic realm="oauth2", charset="UTF-8"'})
+
+
+class UnauthorizedClient(OAuthRefusal, Forbidden):
+    """The client is known and may not do this; only operators can change that."""
+
+    code = error = "unauthorized_client"
+    title = "The client may not do this."
+
+
+class UnsupportedTokenType(OAuthRefusal, BadRequest):
+    """The token is of a kind that is not revoked here (RFC 7009 §2.2.1)."""
+
+    code = error = "unsupported_token_type"
+    title = "Only access tokens and refresh tokens are revoked here."
+
+
+class TooManyAttempts(TooManyRequests):
+    """The address has failed to authenticate clients too often within a minute."""
+
+    code = "too_many_attempts"
+    title = "Too many failed attempts from this address."
+
+
+class FormRequired(UnsupportedMediaType):
+    """The parameters did not come as OAuth sends them."""
+
+    title = "Only application/x-www-form-urlencoded is accepted here."
 
 
 _RENDERED_FIELDS = frozenset(

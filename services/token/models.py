@@ -89,6 +89,7 @@ revocations = sa.Table(
 )
 sa.Index("ix_revocations_created_at_id", revocations.c.created_at, revocations.c.id)
 sa.Index("ix_revocations_revoked_until", revocations.c.revoked_until)
+sa.Index("ix_revocations_value", revocations.c.value)
 
 signing_keys = sa.Table(
     "signing_keys",

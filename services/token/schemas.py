@@ -7,11 +7,18 @@ from uuid import UUID
 from pydantic import Field
 
 from chassis.http import QueryModel, RequestModel, ResponseModel
+from contracts.internal import JWKS_PATH
+from services.token.domain.clients import TokenKind
 from services.token.domain.sessions import Session
+from services.token.service.introspection import ActiveToken
 from services.token.service.issuing import Issued
 from services.token.service.login import LoggedIn
 
+INTROSPECTION_PATH = "/oauth2/introspect"
+REVOCATION_PATH = "/oauth2/revoke"
+
 _DEVICE_TOKEN_LENGTH = 1024
+_CLIENT_METHODS = ("client_secret_basic", "client_secret_post")
 
 
 class BrowserLoginRequest(RequestModel):
@@ -134,6 +141,56 @@ class SessionsResponse(ResponseModel):
     sessions: list[SessionBody]
 
 
+class IntrospectionResponse(ResponseModel):
+    """What a token is (RFC 7662 §2.2); of one that does not count `active` alone is told.
+
+    Times are in seconds since 1970. `sid`, `roles`, `auth_time`, `amr` and `token_use` are ours;
+    refresh tokens have no `token_type`, for they open no resource.
+    """
+
+    active: bool
+    token_use: TokenKind | None = None
+    token_type: Literal["Bearer"] | None = None
+    scope: str | None = None
+    exp: int | None = None
+    iat: int | None = None
+    sub: UUID | None = None
+    sid: UUID | None = None
+    aud: str | None = None
+    iss: str | None = None
+    jti: str | None = None
+    roles: list[str] | None = None
+    auth_time: int | None = None
+    amr: list[str] | None = None
+
+    @classmethod
+    def of(cls, token: ActiveToken | None, *, issuer: str, audience: str) -> Self:
+        """Render what introspection found."""
+        if token is None:
+            return cls(active=False)
+        told = cls(
+            active=True,
+            token_use=token.kind,
+            scope=token.scope or None,
+            exp=int(token.expires_at.timestamp()),
+            sub=token.user_id,
+            sid=token.session_id,
+            aud=audience,
+            iss=issuer,
+        )
+        if token.access is None:
+            return told
+        claims = {
+            "token_type": "Bearer",
+            "iat": int(token.access.iat.timestamp()),
+            "jti": token.access.jti,
+            "roles": sorted(token.access.roles),
+            "auth_time": int(token.access.auth_time.timestamp()),
+            "amr": list(token.access.amr),
+        }
+        return told.model_copy(update=claims)
+
+
 class AuthorizationServerMetadata(ResponseModel):
     """What a client may know of this issuer (RFC 8414 §2): no grant of OAuth is offered."""
 
@@ -141,3 +198,18 @@ class AuthorizationServerMetadata(ResponseModel):
     jwks_uri: str
     response_types_supported: tuple[str, ...] = ()
     grant_types_supported: tuple[str, ...] = ()
+    introspection_endpoint: str
+    introspection_endpoint_auth_methods_supported: tuple[str, ...] = _CLIENT_METHODS
+    revocation_endpoint: str
+    revocation_endpoint_auth_methods_supported: tuple[str, ...] = _CLIENT_METHODS
+
+    @classmethod
+    def of(cls, issuer: str) -> Self:
+        """Describe the endpoints below *issuer*."""
+        base = issuer.rstrip("/")
+        return cls(
+            issuer=issuer,
+            jwks_uri=base + JWKS_PATH,
+            introspection_endpoint=base + INTROSPECTION_PATH,
+            revocation_endpoint=base + REVOCATION_PATH,
+        )

@@ -1,6 +1,7 @@
 """How token is configured."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
@@ -34,6 +35,7 @@ class TokenSettings(ServiceSettings):
     signing_key_encryption_keys: KeyList
     key_rotation_days: int = Field(default=30, ge=1, le=365)
     redis_url: SecretStr | None = None
+    oauth_clients_file: Path | None = None
     authenticate_timeout: float = Field(default=7.0, gt=_AUTHENTICATE_MARGIN_SECONDS, le=60)
 
     @property

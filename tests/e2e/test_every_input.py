@@ -10,7 +10,15 @@ import pytest
 
 from chassis.testing import eventually
 from tests.platforms.access import NOBODYS_ID
-from tests.platforms.bad_input import IDS, OPERATIONS, Bad, Operation, bad_bodies, bad_queries
+from tests.platforms.bad_input import (
+    IDS,
+    OPERATIONS,
+    Bad,
+    Operation,
+    bad_bodies,
+    bad_forms,
+    bad_queries,
+)
 from tests.platforms.mailbox import wait_for_mail
 from tests.platforms.platform import Platform
 
@@ -29,6 +37,12 @@ QUERIES = [
     for operation in OPERATIONS
     if operation.parameters
     for bad in bad_queries(operation)
+]
+FORMS = [
+    pytest.param(operation, bad, id=f"{operation}: {bad.name}")
+    for operation in OPERATIONS
+    if operation.takes_form
+    for bad in bad_forms(operation)
 ]
 WITH_ID = [operation for operation in OPERATIONS if "{id}" in operation.path]
 
@@ -73,6 +87,34 @@ class TestQueries:
     ) -> None:
         """Unknown, repeated and unreadable ones."""
         _assert_refused(_send(client, operation, tokens, bad), bad)
+
+
+class TestForms:
+    """Of every operation of OAuth."""
+
+    @pytest.mark.parametrize(("operation", "bad"), FORMS)
+    def test_are_refused_by_name(
+        self, client: httpx.Client, relaxed: Platform, operation: Operation, bad: Bad
+    ) -> None:
+        """In OAuth's own form where it has a word (RFC 6749 §5.2), else as a problem."""
+        headers = {"Content-Type": bad.media_type} if bad.media_type else {}
+        url = f"{operation.path}?{bad.query}" if bad.query else operation.path
+        answer = client.post(url, headers=headers, content=bad.body, auth=relaxed.oauth_client.auth)
+
+        if bad.code != "invalid_request":
+            _assert_refused(answer, bad)
+            return
+        refusal = answer.json()
+        assert answer.headers["content-type"].startswith("application/json")
+        assert (answer.status_code, refusal["error"], refusal["code"]) == (400, bad.code, bad.code)
+        assert refusal["request_id"] == answer.headers["x-request-id"]
+
+    def test_are_there(self) -> None:
+        """Of introspection and of revocation."""
+        assert {str(param.values[0]) for param in FORMS} == {
+            "POST /oauth2/introspect",
+            "POST /oauth2/revoke",
+        }
 
 
 class TestIds:

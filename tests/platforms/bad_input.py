@@ -8,6 +8,7 @@ from typing import Any
 
 _OPENAPI = Path(__file__).parents[2] / "gateway" / "docs" / "openapi.json"
 JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 MASS_ASSIGNMENT = ("id", "is_verified", "password_hash", "version", "__proto__", "$where")
 """Names that would give somebody something, were they taken over; none is anybody's field."""
 
@@ -16,6 +17,8 @@ IDS = ("x", "0", "%2e%2e", "..%2fmetrics", "%00", "%ff", "%F0%9F%92%A3", "a" * 3
 _BEYOND = (("minimum", -1), ("maximum", 1))
 _TOO_LARGE = 70_000
 _DEEP = 10_000
+_MANY = 40
+_FIELDS = ("token", "token_type_hint", "client_id", "client_secret", "anything")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,11 @@ class Operation:
         name = content[JSON]["schema"]["$ref"].rpartition("/")[2]
         properties = _DOCUMENT["components"]["schemas"][name]["properties"]
         return {field: _plain(schema) for field, schema in properties.items()}
+
+    @property
+    def takes_form(self) -> bool:
+        """Say whether its parameters come in a form, as OAuth's do."""
+        return FORM in self.document.get("requestBody", {}).get("content", {})
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -131,6 +139,41 @@ def _bad_values(sample: Mapping[str, Any], name: str, schema: Mapping[str, Any])
 
 def _invalid(name: str, body: bytes, field: str) -> Bad:
     return Bad(name=name, body=body, code="invalid_input", pointer=f"/{field}")
+
+
+def bad_forms(operation: Operation) -> Iterator[Bad]:
+    """Make bad forms for an operation of OAuth, sent by a client that proves itself by header."""
+    content = operation.document["requestBody"]["content"][FORM]
+    schema = _DOCUMENT["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]
+    required = schema["required"]
+    many = b"&".join(b"p%d=1" % number for number in range(_MANY))
+    for name, body in (
+        ("empty", b""),
+        *((f"no {name}", b"x=1") for name in required),
+        *((f"empty {name}", name.encode() + b"=") for name in required),
+        *((f"{name} twice", b"token=a&%b=x&%b=x" % ((name.encode(),) * 2)) for name in _FIELDS),
+        ("no pairs", b"token"),
+        ("JSON", b'{"token":"x"}'),
+        ("not UTF-8", b"token=a\xff"),
+        ("not UTF-8, encoded", b"token=%ff"),
+        ("NUL", b"token=a%00b"),
+        ("line break", b"token=a%0d%0ab"),
+        ("escape", b"token=%1b%5b31m"),
+        ("many parameters", b"token=a&" + many),
+        ("two ways to prove a client", b"token=a&client_secret=x"),
+        ("two clients", b"token=a&client_id=somebody"),
+    ):
+        yield Bad(name=name, body=body, media_type=FORM, code="invalid_request")
+    yield Bad(name="in the query", media_type=FORM, query="token=x", code="invalid_request")
+    yield from _no_form()
+
+
+def _no_form() -> Iterator[Bad]:
+    for media_type in (JSON, "text/plain", "multipart/form-data; boundary=x", ""):
+        name, code = f"media type {media_type or 'missing'}", "unsupported_media_type"
+        yield Bad(name=name, body=b"token=x", media_type=media_type, status=415, code=code)
+    large = b"token=" + b"x" * _TOO_LARGE
+    yield Bad(name="large", body=large, media_type=FORM, status=413, code="payload_too_large")
 
 
 def bad_queries(operation: Operation) -> Iterator[Bad]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from tests.platforms.browser import Browser
+from tests.platforms.clients import OAuthClient
 from tests.platforms.mailbox import Mailbox
 from tests.platforms.person import Person
 from tests.platforms.process import PlatformProcess
@@ -26,7 +27,10 @@ class Platform(ABC):
     def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.admin_password = f"Adm1n-{secrets.token_urlsafe(12)}!"
+        clients_file = folder / "oauth-clients.toml"
+        self.oauth_client = OAuthClient.registered(clients_file)
         self.settings = {
+            "OAUTH_CLIENTS_FILE": str(clients_file),
             "TRUSTED_PROXIES": "127.0.0.1/32",
             "BOOTSTRAP_ADMIN_EMAIL": f"{ADMIN}@example.com",
             "BOOTSTRAP_ADMIN_PASSWORD": self.admin_password,

@@ -66,6 +66,7 @@ RULES: dict[str, Rule] = {
     "token.refresh.failed.v1": Rule((), _SESSION, "failure"),
     "token.refresh_token.reused.v1": Rule((), _SESSION, "denied"),
     "token.token.revoked.v1": Rule(("kind", "below_version", "revoked_until"), ("value",)),
+    "token.client.authentication_failed.v1": Rule(("client_id", "reason"), (), "failure"),
     "token.signing_key.rotated.v1": Rule(("kid", "previous_kid"), ()),
     "notify.message.sent.v1": Rule(("message_id", "template")),
     "notify.message.failed.v1": Rule(("message_id", "template", "reason"), ("user_id",), "failure"),

@@ -1,9 +1,11 @@
-"""What runs beside the requests."""
+"""What runs beside the requests, and whom they are passed on to."""
 
 from datetime import timedelta
 
+from chassis.assertions import AssertionSigner
 from chassis.clock import Clock
 from chassis.database import Database
+from chassis.internal import InternalClient
 from chassis.metrics import Metrics
 from chassis.outbox import Outbox
 from services.token.domain.keys import RotationPolicy
@@ -13,6 +15,20 @@ from services.token.service.revocations import Revocations
 from services.token.service.sharing import Sharing
 from services.token.settings import TokenSettings
 from services.token.shared_denylist import SharedDenyList
+
+# More than wait for a hash at any time: the queue is identity's, not this client's.
+_LOGINS_AT_ONCE = 200
+
+
+def identity_peer(settings: TokenSettings, clock: Clock) -> InternalClient:
+    """Build what calls identity."""
+    signer = AssertionSigner(
+        issuer="token",
+        audience="identity",
+        secrets=settings.assertion_secrets_to_identity,
+        clock=clock,
+    )
+    return InternalClient(settings.identity_url, signer, connections=_LOGINS_AT_ONCE)
 
 
 def key_rotation(

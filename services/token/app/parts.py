@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from chassis.app import Deployable, service_app
-from chassis.assertions import AssertionSigner, AssertionVerifier
+from chassis.assertions import AssertionVerifier
 from chassis.background import Background
 from chassis.bus import EventBus
 from chassis.clock import Clock, SystemClock
@@ -13,7 +13,6 @@ from chassis.consumer import Consumer
 from chassis.crypto import SealBrokenError
 from chassis.database import Database, DatabaseUnavailable
 from chassis.health import Health
-from chassis.internal import InternalClient
 from chassis.jwt import AccessTokenVerifier
 from chassis.logs import get_logger
 from chassis.metrics import Metrics
@@ -24,7 +23,8 @@ from chassis.schema_version import schema_check
 from chassis.settings import refused
 from services.token import models
 from services.token.access_tokens import AccessTokens
-from services.token.app.beside import key_rotation, sharing
+from services.token.app.beside import identity_peer, key_rotation, sharing
+from services.token.app.oauth import oauth_endpoints
 from services.token.consumers import QUEUE, subscriptions
 from services.token.identity_client import IdentityClient
 from services.token.keys import KeyRing
@@ -48,9 +48,6 @@ _INTERNAL = {
     "/internal/v1/revocations": frozenset({"gateway"}),
     "/internal/v1/subject-changes": frozenset({"identity"}),
 }
-
-# More than wait for a hash at any time: the queue is identity's, not this client's.
-_LOGINS_AT_ONCE = 200
 
 
 def build(
@@ -85,7 +82,7 @@ class Parts:
         )
         self._denials = Denials(self._sharing.hear if self._sharing else None)
         self._endings = Endings(self._outbox, self._denials, settings.access_token_ttl)
-        self._identity_http = self._identity_peer()
+        self._identity_http = identity_peer(settings, clock)
         self._consumer = Consumer(
             QUEUE,
             subscriptions(self._subject_changes()),
@@ -144,6 +141,9 @@ class Parts:
             timeout=settings.authenticate_timeout,
             deadline=settings.authenticate_deadline,
         )
+        verifier = AccessTokenVerifier(
+            issuer=settings.issuer, audience=settings.audience, clock=self._clock
+        )
         subjects = SubjectCache(identity=identity, database=self._database, clock=self._clock)
         return Endpoints(
             issuer=settings.issuer,
@@ -153,9 +153,7 @@ class Parts:
                 database=self._database,
                 endings=self._endings,
                 clock=self._clock,
-                verifier=AccessTokenVerifier(
-                    issuer=settings.issuer, audience=settings.audience, clock=self._clock
-                ),
+                verifier=verifier,
                 keys=self._ring,
             ),
             administration_=Administration(
@@ -167,6 +165,15 @@ class Parts:
             revocations_=self._revocations,
             consumer=self._consumer,
             keys=self._ring,
+            oauth=oauth_endpoints(
+                settings,
+                database=self._database,
+                endings=self._endings,
+                clock=self._clock,
+                verifier=verifier,
+                keys=self._ring,
+                metrics=self._metrics,
+            ),
         )
 
     @asynccontextmanager
@@ -200,15 +207,6 @@ class Parts:
             raise refused(
                 ["SIGNING_KEY_ENCRYPTION_KEYS: none of them opens the stored signing key"]
             ) from None
-
-    def _identity_peer(self) -> InternalClient:
-        signer = AssertionSigner(
-            issuer="token",
-            audience="identity",
-            secrets=self._settings.assertion_secrets_to_identity,
-            clock=self._clock,
-        )
-        return InternalClient(self._settings.identity_url, signer, connections=_LOGINS_AT_ONCE)
 
     def _login(self, identity: IdentityClient, issuing: Issuing) -> Login:
         return Login(

@@ -29,6 +29,11 @@ class Revocation:
     below_version: int | None = None
 
     @classmethod
+    def of_token(cls, jti: str, expires_at: datetime) -> Self:
+        """Refuse one access token until it has run out everywhere."""
+        return cls(kind="jti", value=jti, revoked_until=expires_at + MAX_LEEWAY + _MARGIN)
+
+    @classmethod
     def of_session(cls, session_id: UUID, until: datetime) -> Self:
         """Refuse every access token of a session."""
         return cls(kind="sid", value=str(session_id), revoked_until=until)

@@ -7,6 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from chassis.database import Transaction
+from chassis.jwt import AccessToken
 from services.token.domain.revocations import Cursor, Revocation
 from services.token.models import revocations
 
@@ -62,6 +63,17 @@ async def read_from(
     if complete:
         return Reading(entries, Cursor(began_at), complete=True)
     return Reading(entries, Cursor(began_at, page[-1].created_at, page[-1].id), complete=False)
+
+
+async def is_denied(tx: Transaction, token: AccessToken, *, now: datetime) -> bool:
+    """Say whether an entry is about *token*: by itself, its session, or its subject's version."""
+    values = {"jti": token.jti, "sid": str(token.sid), "sub": str(token.sub)}
+    about = sa.tuple_(c.kind, c.value).in_(list(values.items()))
+    old_enough = c.below_version.is_(None) | (c.below_version > token.ver)
+    found = sa.select(c.id).where(
+        c.value.in_(list(values.values())) & about & old_enough & (c.revoked_until > now)
+    )
+    return await tx.scalar(found.limit(1)) is not None
 
 
 async def delete_outlived(tx: Transaction, *, now: datetime, limit: int) -> int:

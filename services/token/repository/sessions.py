@@ -35,6 +35,13 @@ async def find_session(tx: Transaction, session_id: UUID) -> Session | None:
     return session_of(row) if row else None
 
 
+async def lock_session(tx: Transaction, session_id: UUID) -> Session | None:
+    """Lock a session against refreshes and other ends until the transaction is over."""
+    found = sa.select(sessions).where(c.id == session_id).with_for_update(key_share=True)
+    row = (await tx.execute(found)).one_or_none()
+    return session_of(row) if row else None
+
+
 async def mark_ended(
     tx: Transaction, ids: Collection[UUID], *, reason: EndReason, now: datetime
 ) -> set[UUID]:

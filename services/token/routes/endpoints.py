@@ -39,6 +39,7 @@ from services.token.routes.browser import (
     proven_caller_of,
     refresh_token_of,
 )
+from services.token.routes.oauth import OAuthEndpoints, oauth_routes
 from services.token.schemas import (
     AuthorizationServerMetadata,
     BrowserLoginRequest,
@@ -76,6 +77,7 @@ class Endpoints:
     revocations_: Revocations
     consumer: Consumer
     keys: KeyRing
+    oauth: OAuthEndpoints
 
     async def login(self, request: Request) -> Response:
         """POST /api/v1/auth/login."""
@@ -154,10 +156,7 @@ class Endpoints:
 
     async def metadata(self, _request: Request) -> Response:
         """GET /.well-known/oauth-authorization-server (RFC 8414 §3)."""
-        document = AuthorizationServerMetadata(
-            issuer=self.issuer, jwks_uri=self.issuer.rstrip("/") + JWKS_PATH
-        )
-        return respond(document, headers=_CACHEABLE)
+        return respond(AuthorizationServerMetadata.of(self.issuer), headers=_CACHEABLE)
 
     async def revocations(self, request: Request) -> Response:
         """GET /internal/v1/revocations, for gateways (D12)."""
@@ -219,6 +218,7 @@ def routes(endpoints: Endpoints) -> list[Route]:
         Route(METADATA_PATH, endpoints.metadata, methods=["GET"]),
         Route(REVOCATIONS_PATH, endpoints.revocations, methods=["GET"]),
         Route(SUBJECT_CHANGES_PATH, endpoints.subject_changes, methods=["POST"]),
+        *oauth_routes(endpoints.oauth),
     ]
 
 

@@ -24,6 +24,8 @@ ROUTES = (
     ("DELETE", "/api/v1/admin/users/x/sessions"),
     ("GET", "/.well-known/jwks.json"),
     ("GET", "/.well-known/oauth-authorization-server"),
+    ("POST", "/oauth2/introspect"),
+    ("POST", "/oauth2/revoke"),
     ("GET", "/internal/v1/revocations"),
     ("POST", CHANGES),
 )

@@ -40,12 +40,17 @@ class TestJwks:
     async def test_the_metadata_is_true(self, world: World) -> None:
         """RFC 8414: issuer exactly, where the keys are, and no grant that is not there."""
         answer = await world.send("GET", "/.well-known/oauth-authorization-server")
+        methods = ["client_secret_basic", "client_secret_post"]
 
         assert answer.json() == {
             "issuer": ISSUER,
             "jwks_uri": f"{ISSUER}{JWKS}",
             "response_types_supported": [],
             "grant_types_supported": [],
+            "introspection_endpoint": f"{ISSUER}/oauth2/introspect",
+            "introspection_endpoint_auth_methods_supported": methods,
+            "revocation_endpoint": f"{ISSUER}/oauth2/revoke",
+            "revocation_endpoint_auth_methods_supported": methods,
         }
 
 
