@@ -1,5 +1,6 @@
 """Who may call an operation and how often, as gateway/routes.toml says."""
 
+import re
 from dataclasses import dataclass
 
 from chassis.rates import Rate
@@ -73,7 +74,7 @@ def _all_of(*schemes: str) -> dict[str, list[str]]:
 
 def access_of(operation: Operation) -> Access:
     """Return the access of the route. Raises NotFound, MethodNotAllowed when there is none."""
-    path = operation.path.replace("{id}", "0")
+    path = re.sub(r"\{[a-z]+\}", "0", operation.path)
     return Access(TABLE.find(tuple(path[1:].split("/")), operation.method), operation.method)
 
 

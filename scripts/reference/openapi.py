@@ -33,6 +33,7 @@ _TAGS = {
     "Sessions": "Log in, refresh, log out.",
     "Discovery": "What a client or another service needs to verify tokens.",
     "Administration": "The accounts of others. Moderators see and touch plain users alone.",
+    "Signing keys": "What access tokens are signed with. Replaced by themselves, or by hand.",
     "Audit": "The log of everything that concerns authentication.",
     "Address blocks": "Addresses and networks that the gateway refuses.",
     "Alerts": "What looks like an attack, and what happened in numbers.",

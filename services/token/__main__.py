@@ -1,10 +1,11 @@
-"""Start token, or migrate its database: `python -m services.token [serve|migrate]`."""
+"""Start token: `python -m services.token [serve|migrate|keys]`."""
 
 from pathlib import Path
 
 from chassis.entrypoint import main
 from services.token.app import build
+from services.token.command import keys
 from services.token.settings import TokenSettings
 
 if __name__ == "__main__":
-    main("token", TokenSettings, build, Path(__file__).parent)
+    main("services.token", TokenSettings, build, Path(__file__).parent, commands={"keys": keys})

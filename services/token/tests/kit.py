@@ -20,7 +20,7 @@ from chassis.inprocess import InProcessBus
 from chassis.jwt import AccessToken, AccessTokenVerifier, KeySet
 from chassis.testing import FixedClock, FreshDatabase
 from contracts.envelope import CloudEvent, EventData
-from services.token.app import Parts
+from services.token.app import KeyTiming, Parts
 from services.token.keys import StoredKey
 from services.token.repository.signing_keys import list_keys
 from services.token.settings import TokenSettings
@@ -253,7 +253,7 @@ async def run_world(
     async with serve(identity.app) as url:
         bus = InProcessBus()
         given = settings(database, **{"identity_url": url, **overrides})
-        parts = Parts(given, bus, clock)
+        parts = Parts(given, bus, clock, KeyTiming(clock=clock))
         deployable = parts.deployable(owns_bus=False)
         world = World(
             parts=parts,
