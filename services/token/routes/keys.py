@@ -8,7 +8,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from chassis.http import read_json, respond
+from chassis.jwt.keys import KID
 from chassis.middleware import caller_of
+from services.token.errors import SigningKeyNotFound
 from services.token.routes.browser import has_body
 from services.token.routes.callers import principal_of
 from services.token.schemas.keys import (
@@ -51,6 +53,13 @@ class _Endpoints:
     async def revoke(self, request: Request) -> Response:
         principal = principal_of(request)
         asked = await read_json(request, KeyRevocationRequest)
-        kid: str = request.path_params["kid"]
+        kid = _kid_of(request)
         revoked = await self.keys.revoke(kid, asked.reason, principal, caller=caller_of(request))
         return respond(RevokedKeyView.of(revoked))
+
+
+def _kid_of(request: Request) -> str:
+    kid: str = request.path_params["kid"]
+    if not KID.fullmatch(kid):
+        raise SigningKeyNotFound
+    return kid

@@ -246,14 +246,19 @@ def settings(database: FreshDatabase, **overrides: Any) -> TokenSettings:
 
 @asynccontextmanager
 async def run_world(
-    database: FreshDatabase, clock: FixedClock, *, open_bus: bool = True, **overrides: Any
+    database: FreshDatabase,
+    clock: FixedClock,
+    *,
+    open_bus: bool = True,
+    timing: KeyTiming | None = None,
+    **overrides: Any,
 ) -> AsyncIterator[World]:
-    """Run a token service with everything it needs."""
+    """Run a token service with everything it needs; keys keep the time of *clock*, unless told."""
     identity = IdentityStandIn(clock)
     async with serve(identity.app) as url:
         bus = InProcessBus()
         given = settings(database, **{"identity_url": url, **overrides})
-        parts = Parts(given, bus, clock, KeyTiming(clock=clock))
+        parts = Parts(given, bus, clock, timing or KeyTiming(clock=clock))
         deployable = parts.deployable(owns_bus=False)
         world = World(
             parts=parts,
