@@ -41,7 +41,7 @@ KEYS = (
     ),
     Operation(
         method="POST",
-        path="/api/v1/admin/keys/{kid}/revoke",
+        path="/api/v1/admin/keys/{id}/revoke",
         name="revokeSigningKey",
         tag="Signing keys",
         summary="Take a signing key away at once",

@@ -31,7 +31,7 @@ def key_routes(keys: KeyAdministration) -> list[Route]:
     return [
         Route(_KEYS, endpoints.list_keys, methods=["GET"]),
         Route(f"{_KEYS}/rotate", endpoints.rotate, methods=["POST"]),
-        Route(f"{_KEYS}/{{kid}}/revoke", endpoints.revoke, methods=["POST"]),
+        Route(f"{_KEYS}/{{id}}/revoke", endpoints.revoke, methods=["POST"]),
     ]
 
 
@@ -59,7 +59,7 @@ class _Endpoints:
 
 
 def _kid_of(request: Request) -> str:
-    kid: str = request.path_params["kid"]
+    kid: str = request.path_params["id"]
     if not KID.fullmatch(kid):
         raise SigningKeyNotFound
     return kid
