@@ -51,10 +51,11 @@ def five_processes(
     *,
     roots: Sequence[Path] = (ROOT,),
     folder: str = "platforms",
+    modules: Mapping[str, str] | None = None,
 ) -> Iterator[list[FiveProcesses]]:
     """Start the five processes of each working tree, without limits anybody would meet.
 
-    Their files go to *folder*, an own one for each call.
+    Their files go to *folder*, an own one for each call; *modules* is run instead of services.
     """
     with ExitStack() as stack:
         platforms = []
@@ -62,7 +63,11 @@ def five_processes(
             own = standing.folder / folder / str(number)
             own.mkdir(parents=True)
             platform = FiveProcesses(
-                own, standing.parts, {**NO_LIMITS, **(settings or {})}, root=root.resolve()
+                own,
+                standing.parts,
+                {**NO_LIMITS, **(settings or {})},
+                root=root.resolve(),
+                modules=modules,
             )
             stack.enter_context(running(platform))
             platforms.append(platform)

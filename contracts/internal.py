@@ -1,6 +1,6 @@
 """The bodies of the synchronous internal calls (design §2): these and no others."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -12,6 +12,9 @@ SUBJECT_CHANGES_PATH = "/internal/v1/subject-changes"
 REVOCATIONS_PATH = "/internal/v1/revocations"
 JWKS_PATH = "/.well-known/jwks.json"
 IP_BLOCKS_PATH = "/internal/v1/ip-blocks"
+
+JWKS_POLL = timedelta(seconds=5)
+"""How often a gateway fetches the JWKS; token lets no key sign before."""
 
 SubjectStatus = Literal["active", "unverified", "locked", "disabled", "deleted"]
 
@@ -68,12 +71,14 @@ class Revocation(InternalBody):
 class RevocationPage(InternalBody):
     """token → gateway: entries made since the cursor asked for, and the cursor to ask with next.
 
-    `complete` is False when more entries wait behind `cursor`.
+    `complete` is False when more entries wait behind `cursor`. `revoked_keys` names every signing
+    key that was revoked of late, on each page.
     """
 
     entries: tuple[Revocation, ...]
     cursor: str
     complete: bool
+    revoked_keys: tuple[str, ...] = ()
 
 
 class IpBlock(InternalBody):

@@ -98,6 +98,26 @@ class SigningKeyRotated(EventData):
     previous_kid: str | None
 
 
+class SigningKeyRotationRequested(EventData):
+    """An administrator wants the key replaced: the successor is published and signs later."""
+
+    type: ClassVar[str] = "token.signing_key.rotation_requested.v1"
+    kid: str
+    successor_kid: str
+    signs_at: datetime
+    """When the successor signs at the earliest."""
+
+
+class SigningKeyRevoked(EventData):
+    """Nobody may trust this key any more: forget it now, and refuse every token it signed."""
+
+    type: ClassVar[str] = "token.signing_key.revoked.v1"
+    kid: str
+    successor_kid: str | None
+    """What signs in its place; None when it did not sign any more, or not yet."""
+    reason: str
+
+
 EVENTS: tuple[type[EventData], ...] = (
     SessionStarted,
     SessionEnded,
@@ -107,4 +127,6 @@ EVENTS: tuple[type[EventData], ...] = (
     TokenRevoked,
     ClientAuthenticationFailed,
     SigningKeyRotated,
+    SigningKeyRotationRequested,
+    SigningKeyRevoked,
 )

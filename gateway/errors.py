@@ -13,6 +13,7 @@ from chassis.errors import (
     Unauthenticated,
     Unavailable,
 )
+from chassis.jwt import InvalidToken
 
 
 class AmbiguousRequest(BadRequest):
@@ -84,6 +85,16 @@ class TokenStale(_DeadToken):
 
     code = "token_stale"
     title = "The access token is older than a change of the account: refresh it."
+
+
+class SigningKeyRevoked(InvalidToken):
+    """What signed the token is trusted no more: a refresh gives one by another key (D11)."""
+
+    code = "token_stale"
+    title = "The access token was signed by a key that is revoked: refresh it."
+
+    def __init__(self) -> None:
+        super().__init__("revoked_key")
 
 
 class RoleMissing(Forbidden):

@@ -21,14 +21,15 @@ from chassis.logs import get_logger
 from chassis.metrics import Metrics
 from contracts.envelope import CloudEvent
 from contracts.internal import REVOCATIONS_PATH, Revocation, RevocationPage
-from contracts.token import SessionEnded, SigningKeyRotated, TokenRevoked
+from contracts.token import SessionEnded, SigningKeyRevoked, SigningKeyRotated, TokenRevoked
 from gateway.denylist import DenyList
 from gateway.keys import KeyStore
 from gateway.tokens import VerifiedTokens
 
 POLL_EVERY = timedelta(milliseconds=500)
 BINDINGS: Sequence[Binding] = tuple(
-    Binding(event.type) for event in (SessionEnded, TokenRevoked, SigningKeyRotated)
+    Binding(event.type)
+    for event in (SessionEnded, TokenRevoked, SigningKeyRotated, SigningKeyRevoked)
 )
 
 _TIMEOUT = 1.0
@@ -92,6 +93,8 @@ class RevocationFeed:
             )
         elif event.type == TokenRevoked.type:
             self._deny(Revocation.model_validate(event.data))
+        elif event.type == SigningKeyRevoked.type:
+            self._keys.revoke([SigningKeyRevoked.model_validate(event.data).kid])
         elif event.type == SigningKeyRotated.type:
             self._keys.refresh_soon()
 
@@ -115,6 +118,7 @@ class RevocationFeed:
             page = RevocationPage.model_validate(
                 await self._client.call("GET", target, timeout=_TIMEOUT)
             )
+            self._keys.revoke(page.revoked_keys)
             for entry in page.entries:
                 self._deny(entry)
             self._cursor = page.cursor

@@ -124,6 +124,7 @@ class TokenService(Echo):
     audience: str | None = "token"
     keys: list[SigningKey] = field(default_factory=lambda: [SigningKey("first")])
     entries: list[Revocation] = field(default_factory=list)
+    revoked_keys: list[str] = field(default_factory=list)
     jwks_fetched: int = 0
     polled: int = 0
     away: bool = False
@@ -154,6 +155,7 @@ class TokenService(Echo):
             "entries": [entry.model_dump(mode="json") for entry in page],
             "cursor": str(since + len(page)),
             "complete": since + len(page) == len(self.entries),
+            "revoked_keys": self.revoked_keys,
         }
 
     async def _json(self, send: Send, document: dict[str, Any]) -> None:

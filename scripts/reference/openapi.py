@@ -34,6 +34,7 @@ _TAGS = {
     "OAuth": "For resource servers and other confidential clients, of `OAUTH_CLIENTS_FILE`.",
     "Discovery": "What a client or another service needs to verify tokens.",
     "Administration": "The accounts of others. Moderators see and touch plain users alone.",
+    "Signing keys": "What access tokens are signed with. Replaced by themselves, or by hand.",
     "Audit": "The log of everything that concerns authentication.",
     "Address blocks": "Addresses and networks that the gateway refuses.",
     "Alerts": "What looks like an attack, and what happened in numbers.",

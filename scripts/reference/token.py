@@ -3,6 +3,7 @@
 from chassis.internal import DependencyUnavailable
 from chassis.jwt import InvalidToken
 from gateway import errors as gateway_errors
+from scripts.reference.keys import KEYS
 from scripts.reference.operation import FORM, Answer, Operation
 from scripts.reference.shapes import CsrfToken, JsonWebKeySet, Outcome, TokenForm
 from services.identity import errors as identity_errors
@@ -158,6 +159,7 @@ OPERATIONS = (
         answers={204: Answer(text="They have ended.")},
         problems=(errors.UnknownUser, errors.RoleRequired),
     ),
+    *KEYS,
     Operation(
         method="POST",
         path="/oauth2/introspect",

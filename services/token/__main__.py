@@ -1,10 +1,11 @@
-"""Start token, or migrate its database: `python -m services.token [serve|migrate|clients]`."""
+"""Start token: `python -m services.token [serve|migrate|clients|keys]`."""
 
 from pathlib import Path
 
 from chassis.entrypoint import main
 from services.token.app import build
-from services.token.command import clients
+from services.token.command.clients import clients
+from services.token.command.keys import keys
 from services.token.settings import TokenSettings
 
 if __name__ == "__main__":
@@ -13,5 +14,5 @@ if __name__ == "__main__":
         TokenSettings,
         build,
         Path(__file__).parent,
-        commands={"clients": clients},
+        commands={"clients": clients, "keys": keys},
     )

@@ -81,6 +81,13 @@ class RoleRequired(Forbidden):
     title = "Your roles do not allow this."
 
 
+class SigningKeyNotFound(NotFound):
+    """No signing key has that `kid`."""
+
+    code = "not_found"
+    title = "There is no such signing key."
+
+
 class SigningKeyMissing(Unavailable):
     """The signing key has not been loaded yet."""
 

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from jwt.algorithms import get_default_algorithms
 
-from chassis.crypto import b64encode, seal, unseal
+from chassis.crypto import SealBrokenError, b64encode, key_id, seal, unseal
 from chassis.jwt import KeySet
 from services.token.domain.keys import KeyLife
 from services.token.errors import SigningKeyMissing
@@ -71,6 +71,20 @@ class StoredKey:
             raise TypeError("not a signing key")
         return SigningKey(self.life.kid, self.life.algorithm, private, self.public_jwk)
 
+    @property
+    def sealed_under(self) -> str | None:
+        """Return the id of the encryption key that holds the private half; None without one."""
+        return self.sealed_private_key and self.sealed_private_key.partition(".")[0]
+
+    def resealed(self, encryption_keys: Sequence[bytes]) -> str:
+        """Return the private half under the first of the keys.
+
+        Raises SealBrokenError under the wrong keys.
+        """
+        context = _context(self.life.kid)
+        der = unseal(encryption_keys, self.sealed_private_key or "", context=context)
+        return seal(encryption_keys, der, context=context)
+
 
 @dataclass(frozen=True, slots=True)
 class JwkSet:
@@ -92,26 +106,46 @@ class KeyRing:
 
     def __init__(self, encryption_keys: Sequence[bytes]) -> None:
         self._encryption_keys = encryption_keys
+        self._opened: dict[str, SigningKey] = {}
         self._signing_key: SigningKey | None = None
+        self.unopened: frozenset[str] = frozenset()
+        """Keys whose private half none of the encryption keys opens."""
         self.key_set = KeySet()
         self.jwks = JwkSet.of([])
 
     @property
+    def first_encryption_key(self) -> str:
+        """Return the id of the encryption key that seals what is stored from now on."""
+        return key_id(self._encryption_keys[0])
+
+    @property
     def signing_key(self) -> SigningKey:
-        """Return the key that signs now. Raises SigningKeyMissing before the first load."""
+        """Return the key that signs now. Raises SigningKeyMissing while there is none to use."""
         if self._signing_key is None:
             raise SigningKeyMissing(retry_after=1)
         return self._signing_key
 
+    def opens(self, key: StoredKey) -> bool:
+        """Say whether this process could sign with *key*."""
+        return self._open(key) is not None
+
     def load(self, keys: Sequence[StoredKey]) -> None:
-        """Take over *keys* as they are in the database. Raises SealBrokenError."""
+        """Take over *keys* as they are in the database: no other signs or verifies any more."""
+        opened = {key.life.kid: self._open(key) for key in keys if key.sealed_private_key}
+        self._opened = {kid: key for kid, key in opened.items() if key}
+        self.unopened = frozenset(opened) - frozenset(self._opened)
         active = next((key for key in keys if key.life.state == "active"), None)
-        if active and (not self._signing_key or self._signing_key.kid != active.life.kid):
-            self._signing_key = active.opened(self._encryption_keys)
+        self._signing_key = self._opened.get(active.life.kid) if active else None
         jwks = JwkSet.of(keys)
         if jwks.etag != self.jwks.etag:
             self.key_set = KeySet.from_jwks(json.loads(jwks.body))
             self.jwks = jwks
+
+    def _open(self, key: StoredKey) -> SigningKey | None:
+        try:
+            return self._opened.get(key.life.kid) or key.opened(self._encryption_keys)
+        except SealBrokenError:
+            return None
 
 
 def generate_key(algorithm: str) -> SigningKey:

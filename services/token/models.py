@@ -102,6 +102,7 @@ signing_keys = sa.Table(
     sa.Column("published_at", MOMENT, nullable=False),
     sa.Column("activated_at", MOMENT),
     sa.Column("retired_at", MOMENT),
+    sa.Column("due_at", MOMENT),
     sa.CheckConstraint("state IN ('published', 'active', 'retired')", name="state"),
     sa.CheckConstraint(
         "(state = 'retired') = (sealed_private_key IS NULL)", name="retired_has_no_private_key"
@@ -112,4 +113,18 @@ sa.Index(
     signing_keys.c.state,
     unique=True,
     postgresql_where=signing_keys.c.state == "active",
+)
+
+# Apart from the others: nothing that lists keys to verify with can come upon a revoked one.
+revoked_signing_keys = sa.Table(
+    "revoked_signing_keys",
+    metadata,
+    sa.Column("kid", sa.Text, primary_key=True),
+    sa.Column("algorithm", sa.Text, nullable=False),
+    sa.Column("published_at", MOMENT, nullable=False),
+    sa.Column("activated_at", MOMENT),
+    sa.Column("retired_at", MOMENT),
+    sa.Column("revoked_at", MOMENT, nullable=False),
+    sa.Column("successor", sa.Text),
+    sa.Column("reason", sa.Text, nullable=False),
 )

@@ -40,7 +40,10 @@ class Parts:
 
 
 class FiveProcesses(Platform):
-    """The five deployables, each a process of its own, run from the working tree at *root*."""
+    """The five deployables, each a process of its own, run from the working tree at *root*.
+
+    *modules* names what is run instead of a service's own module.
+    """
 
     shape = "five processes"
 
@@ -51,10 +54,12 @@ class FiveProcesses(Platform):
         settings: Mapping[str, str] | None = None,
         *,
         root: Path = ROOT,
+        modules: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(folder, settings)
         self._parts = parts
         self._root = root
+        self._modules = modules or {}
         self._run = secrets.token_hex(4)
         self._vhost = f"gatehouse_test_{self._run}"
         self.rabbitmq_url = ""
@@ -100,8 +105,9 @@ class FiveProcesses(Platform):
         for name in SERVICES:
             environment = self._service_environment(name)
             log = self.folder / f"{name}.log"
-            self._process(f"services.{name} migrate", environment, log).run()
-            self.processes[name] = self._process(f"services.{name}", environment, log)
+            module = self._modules.get(name, f"services.{name}")
+            self._process(f"{module} migrate", environment, log).run()
+            self.processes[name] = self._process(module, environment, log)
         self.processes["gateway"] = self._process(
             "gateway", self._gateway_environment(), self.folder / "gateway.log"
         )

@@ -68,6 +68,8 @@ RULES: dict[str, Rule] = {
     "token.token.revoked.v1": Rule(("kind", "below_version", "revoked_until"), ("value",)),
     "token.client.authentication_failed.v1": Rule(("client_id", "reason"), (), "failure"),
     "token.signing_key.rotated.v1": Rule(("kid", "previous_kid"), ()),
+    "token.signing_key.rotation_requested.v1": Rule(("kid", "successor_kid", "signs_at"), ()),
+    "token.signing_key.revoked.v1": Rule(("kid", "successor_kid"), ("reason",)),
     "notify.message.sent.v1": Rule(("message_id", "template")),
     "notify.message.failed.v1": Rule(("message_id", "template", "reason"), ("user_id",), "failure"),
     "notify.message.suppressed.v1": Rule(

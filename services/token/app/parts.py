@@ -10,24 +10,27 @@ from chassis.background import Background
 from chassis.bus import EventBus
 from chassis.clock import Clock, SystemClock
 from chassis.consumer import Consumer
-from chassis.crypto import SealBrokenError
-from chassis.database import Database, DatabaseUnavailable
+from chassis.database import Database
 from chassis.health import Health
 from chassis.jwt import AccessTokenVerifier
-from chassis.logs import get_logger
 from chassis.metrics import Metrics
 from chassis.outbox import Outbox
 from chassis.rabbitmq import open_bus
 from chassis.relay import Relay
 from chassis.schema_version import schema_check
-from chassis.settings import refused
 from services.token import models
 from services.token.access_tokens import AccessTokens
-from services.token.app.beside import identity_peer, key_rotation, sharing
+from services.token.app.beside import identity_peer, sharing
 from services.token.app.oauth import oauth_endpoints
+from services.token.app.signing import (
+    KeyTiming,
+    key_administration,
+    key_rotation,
+    load_keys,
+    signing_keys,
+)
 from services.token.consumers import QUEUE, subscriptions
 from services.token.identity_client import IdentityClient
-from services.token.keys import KeyRing
 from services.token.routes import Endpoints, routes
 from services.token.service.administration import Administration
 from services.token.service.denials import Denials
@@ -42,8 +45,6 @@ from services.token.service.subject_cache import SubjectCache
 from services.token.service.subject_changes import SubjectChanges
 from services.token.settings import TokenSettings
 
-log = get_logger(__name__)
-
 _INTERNAL = {
     "/internal/v1/revocations": frozenset({"gateway"}),
     "/internal/v1/subject-changes": frozenset({"identity"}),
@@ -51,20 +52,27 @@ _INTERNAL = {
 
 
 def build(
-    settings: TokenSettings, *, bus: EventBus | None = None, clock: Clock | None = None
+    settings: TokenSettings,
+    *,
+    bus: EventBus | None = None,
+    clock: Clock | None = None,
+    timing: KeyTiming | None = None,
 ) -> Deployable:
     """Build token; without *bus* it talks to RABBITMQ_URL.
 
     Exits 78 when there is neither.
     """
-    parts = Parts(settings, bus or open_bus(settings, name="token"), clock or SystemClock())
+    used = bus or open_bus(settings, name="token")
+    parts = Parts(settings, used, clock or SystemClock(), timing or KeyTiming())
     return parts.deployable(owns_bus=bus is None)
 
 
 class Parts:
     """Everything the service is made of, and the order in which it comes up."""
 
-    def __init__(self, settings: TokenSettings, bus: EventBus, clock: Clock) -> None:
+    def __init__(
+        self, settings: TokenSettings, bus: EventBus, clock: Clock, timing: KeyTiming
+    ) -> None:
         self._settings = settings
         self._bus = bus
         self._clock = clock
@@ -75,7 +83,9 @@ class Parts:
             pool_max=settings.database_pool_max,
         )
         self._outbox = Outbox("token", models.outbox, clock)
-        self._ring = KeyRing(settings.signing_key_encryption_keys)
+        self._keys = signing_keys(
+            settings, database=self._database, outbox=self._outbox, timing=timing
+        )
         self._revocations = Revocations(database=self._database, clock=clock)
         self._sharing = sharing(
             settings, revocations=self._revocations, clock=clock, metrics=self._metrics
@@ -91,9 +101,7 @@ class Parts:
             clock,
             registry=self._metrics.registry,
         )
-        self.rotation = key_rotation(
-            settings, database=self._database, outbox=self._outbox, ring=self._ring, clock=clock
-        )
+        self.rotation = key_rotation(self._keys, self._metrics)
         self.housekeeping = Housekeeping(
             database=self._database, endings=self._endings, clock=clock
         )
@@ -128,13 +136,13 @@ class Parts:
 
     async def has_signing_key(self) -> None:
         """Raise SigningKeyMissing as long as no token can be signed."""
-        _ = self._ring.signing_key
+        _ = self._keys.ring.signing_key
 
     def endpoints(self) -> Endpoints:
         """Return the use cases behind the URLs."""
         settings = self._settings
         issuing = Issuing(
-            AccessTokens(settings.issuer, settings.audience, self._ring), settings.lifetimes
+            AccessTokens(settings.issuer, settings.audience, self._keys.ring), settings.lifetimes
         )
         identity = IdentityClient(
             self._identity_http,
@@ -154,7 +162,7 @@ class Parts:
                 endings=self._endings,
                 clock=self._clock,
                 verifier=verifier,
-                keys=self._ring,
+                keys=self._keys.ring,
             ),
             administration_=Administration(
                 database=self._database,
@@ -164,14 +172,16 @@ class Parts:
             ),
             revocations_=self._revocations,
             consumer=self._consumer,
-            keys=self._ring,
+            keys=self._keys.ring,
+            key_administration=key_administration(self._keys),
+            jwks_max_age=self._keys.policy.jwks_max_age,
             oauth=oauth_endpoints(
                 settings,
                 database=self._database,
                 endings=self._endings,
                 clock=self._clock,
                 verifier=verifier,
-                keys=self._ring,
+                keys=self._keys.ring,
                 metrics=self._metrics,
             ),
         )
@@ -181,7 +191,7 @@ class Parts:
         """Run everything that is not a request, from the first to the last of them."""
         registry = self._metrics.registry
         try:
-            await self._load_keys()
+            await load_keys(self.rotation, self._keys.ring)
             async with self._identity_http, Background(registry=registry) as background:
                 Relay(self._outbox, self._database, self._bus, registry=registry).start(background)
                 await self._consumer.start(self._bus, background)
@@ -196,17 +206,6 @@ class Parts:
             if owns_bus:
                 await self._bus.close()
             await self._database.close()
-
-    async def _load_keys(self) -> None:
-        """Load or make the signing key; a database that is away is waited for in `running`."""
-        try:
-            await self.rotation.rotate()
-        except DatabaseUnavailable:
-            log.warning("signing_keys.not_loaded", reason="database_unavailable")
-        except SealBrokenError:
-            raise refused(
-                ["SIGNING_KEY_ENCRYPTION_KEYS: none of them opens the stored signing key"]
-            ) from None
 
     def _login(self, identity: IdentityClient, issuing: Issuing) -> Login:
         return Login(

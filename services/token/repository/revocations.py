@@ -16,11 +16,12 @@ c = revocations.c
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Entries in order, and where the next reading goes on."""
+    """Entries in order, and where the next reading goes on; `revoked_keys` are always all."""
 
     entries: Sequence[Revocation]
     cursor: Cursor
     complete: bool
+    revoked_keys: tuple[str, ...] = ()
 
 
 async def add_revocations(tx: Transaction, entries: Sequence[Revocation]) -> None:

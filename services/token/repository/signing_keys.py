@@ -19,6 +19,12 @@ async def lock_rotation(tx: Transaction) -> None:
     await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_ROTATION_LOCK)))
 
 
+async def database_time(tx: Transaction) -> datetime:
+    """Return the time every replica agrees about; after `lock_rotation` it is that of the lock."""
+    moment: datetime = await tx.scalar(sa.select(sa.func.clock_timestamp()))
+    return moment
+
+
 async def list_keys(tx: Transaction) -> Sequence[StoredKey]:
     """Return all keys, oldest first."""
     rows = await tx.execute(sa.select(signing_keys).order_by(c.published_at, c.kid))
@@ -31,6 +37,7 @@ async def list_keys(tx: Transaction) -> Sequence[StoredKey]:
                 published_at=row.published_at,
                 activated_at=row.activated_at,
                 retired_at=row.retired_at,
+                due_at=row.due_at,
             ),
             public_jwk=row.public_jwk,
             sealed_private_key=row.sealed_private_key,
@@ -60,9 +67,19 @@ async def mark_active(tx: Transaction, kid: str, *, now: datetime) -> None:
     await _update(tx, kid, state="active", activated_at=now)
 
 
+async def mark_due(tx: Transaction, kid: str, *, now: datetime) -> None:
+    """Have a key replaced as soon as its successor may sign."""
+    await _update(tx, kid, due_at=now)
+
+
 async def mark_retired(tx: Transaction, kid: str, *, now: datetime) -> None:
     """Let a key sign no more: its private half is destroyed at once."""
     await _update(tx, kid, state="retired", retired_at=now, sealed_private_key=None)
+
+
+async def mark_resealed(tx: Transaction, kid: str, sealed: str) -> None:
+    """Keep a private half under another encryption key."""
+    await _update(tx, kid, sealed_private_key=sealed)
 
 
 async def delete_keys(tx: Transaction, kids: Collection[str]) -> None:

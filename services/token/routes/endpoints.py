@@ -1,6 +1,8 @@
 """Parse, one call of a use case, respond."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from http import HTTPStatus
 from uuid import UUID
 
@@ -8,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from chassis.caller import Principal
 from chassis.consumer import Consumer
 from chassis.errors import FieldError, InvalidInput, MalformedBody, NotFound
 from chassis.http import JSON_TYPE, query, read_body, read_json, respond
@@ -27,7 +28,6 @@ from services.token.domain.keys import JWKS_MAX_AGE
 from services.token.domain.revocations import Cursor
 from services.token.errors import (
     EventNotAccepted,
-    LoginRequired,
     SessionNotFound,
     UnknownUser,
 )
@@ -39,6 +39,8 @@ from services.token.routes.browser import (
     proven_caller_of,
     refresh_token_of,
 )
+from services.token.routes.callers import principal_of
+from services.token.routes.keys import key_routes
 from services.token.routes.oauth import OAuthEndpoints, oauth_routes
 from services.token.schemas import (
     AuthorizationServerMetadata,
@@ -54,6 +56,7 @@ from services.token.schemas import (
     TokenResponse,
 )
 from services.token.service.administration import Administration
+from services.token.service.key_administration import KeyAdministration
 from services.token.service.login import Login
 from services.token.service.refresh import Refresh
 from services.token.service.revocations import Revocations
@@ -62,7 +65,6 @@ from services.token.service.sessions import Credentials, Sessions
 METADATA_PATH = "/.well-known/oauth-authorization-server"
 
 _LOGGED_OUT = {"status": "logged out"}
-_CACHEABLE = {"Cache-Control": f"public, max-age={int(JWKS_MAX_AGE.total_seconds())}"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,8 @@ class Endpoints:
     consumer: Consumer
     keys: KeyRing
     oauth: OAuthEndpoints
+    key_administration: KeyAdministration
+    jwks_max_age: timedelta = JWKS_MAX_AGE
 
     async def login(self, request: Request) -> Response:
         """POST /api/v1/auth/login."""
@@ -122,26 +126,26 @@ class Endpoints:
 
     async def list_sessions(self, request: Request) -> Response:
         """GET /api/v1/sessions."""
-        principal = _principal_of(request)
+        principal = principal_of(request)
         own = await self.sessions_.list_own(principal)
         bodies = [SessionBody.of(session, current=principal.session_id) for session in own]
         return respond(SessionsResponse(sessions=bodies))
 
     async def end_session(self, request: Request) -> Response:
         """DELETE /api/v1/sessions/{id}."""
-        principal = _principal_of(request)
+        principal = principal_of(request)
         session_id = _uuid_or(SessionNotFound, request.path_params["id"])
         await self.sessions_.end_one(session_id, principal, caller=caller_of(request))
         return respond(status=HTTPStatus.NO_CONTENT)
 
     async def end_other_sessions(self, request: Request) -> Response:
         """DELETE /api/v1/sessions."""
-        await self.sessions_.end_others(_principal_of(request), caller=caller_of(request))
+        await self.sessions_.end_others(principal_of(request), caller=caller_of(request))
         return respond(status=HTTPStatus.NO_CONTENT)
 
     async def end_sessions_of(self, request: Request) -> Response:
         """DELETE /api/v1/admin/users/{id}/sessions."""
-        principal = _principal_of(request)
+        principal = principal_of(request)
         user_id = _uuid_or(UnknownUser, request.path_params["id"])
         await self.administration_.end_sessions(user_id, principal, caller=caller_of(request))
         return respond(status=HTTPStatus.NO_CONTENT)
@@ -149,14 +153,14 @@ class Endpoints:
     async def jwks(self, request: Request) -> Response:
         """GET /.well-known/jwks.json, from memory (RFC 7517 §5)."""
         published = self.keys.jwks
-        headers = {**_CACHEABLE, "ETag": published.etag}
+        headers = {**self._cacheable, "ETag": published.etag}
         if published.etag in request.headers.get("if-none-match", ""):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         return Response(published.body, headers=headers, media_type=JSON_TYPE)
 
     async def metadata(self, _request: Request) -> Response:
         """GET /.well-known/oauth-authorization-server (RFC 8414 §3)."""
-        return respond(AuthorizationServerMetadata.of(self.issuer), headers=_CACHEABLE)
+        return respond(AuthorizationServerMetadata.of(self.issuer), headers=self._cacheable)
 
     async def revocations(self, request: Request) -> Response:
         """GET /internal/v1/revocations, for gateways (D12)."""
@@ -177,6 +181,7 @@ class Endpoints:
             ),
             cursor=str(reading.cursor),
             complete=reading.complete,
+            revoked_keys=reading.revoked_keys,
         )
         return respond(page)
 
@@ -190,6 +195,10 @@ class Endpoints:
         except Unprocessable:
             raise EventNotAccepted from None
         return respond(status=HTTPStatus.NO_CONTENT)
+
+    @property
+    def _cacheable(self) -> Mapping[str, str]:
+        return {"Cache-Control": f"public, max-age={int(self.jwks_max_age.total_seconds())}"}
 
     async def _log_browser_out(self, request: Request) -> Response:
         asked = BrowserLogoutRequest()
@@ -219,14 +228,8 @@ def routes(endpoints: Endpoints) -> list[Route]:
         Route(REVOCATIONS_PATH, endpoints.revocations, methods=["GET"]),
         Route(SUBJECT_CHANGES_PATH, endpoints.subject_changes, methods=["POST"]),
         *oauth_routes(endpoints.oauth),
+        *key_routes(endpoints.key_administration),
     ]
-
-
-def _principal_of(request: Request) -> Principal:
-    principal = caller_of(request).principal
-    if principal is None:
-        raise LoginRequired
-    return principal
 
 
 def _bearer_of(request: Request) -> str | None:

@@ -6,8 +6,10 @@ from chassis.background import Background
 from chassis.clock import Clock
 from chassis.database import Database, DatabaseUnavailable
 from chassis.logs import get_logger
+from services.token.domain.keys import REVOKED_KEPT
 from services.token.repository.refresh_tokens import delete_expired
 from services.token.repository.revocations import delete_outlived
+from services.token.repository.revoked_keys import delete_revoked
 from services.token.repository.sessions import delete_ended, list_expired
 from services.token.service.endings import Endings
 
@@ -44,6 +46,7 @@ class Housekeeping:
         for remove in (self._expire, self._forget_sessions, self._forget_revocations):
             while await remove() >= self._batch:
                 pass
+        await self._forget_revoked_keys()
 
     async def _expire(self) -> int:
         """Delete expired tokens; a session whose newest token is among them has ended."""
@@ -62,3 +65,7 @@ class Housekeeping:
     async def _forget_revocations(self) -> int:
         async with self._database.transaction() as tx:
             return await delete_outlived(tx, now=self._clock.now(), limit=self._batch)
+
+    async def _forget_revoked_keys(self) -> None:
+        async with self._database.transaction() as tx:
+            await delete_revoked(tx, before=self._clock.now() - REVOKED_KEPT)

@@ -20,7 +20,7 @@ from chassis.inprocess import InProcessBus
 from chassis.jwt import AccessToken, AccessTokenVerifier, KeySet
 from chassis.testing import FixedClock, FreshDatabase
 from contracts.envelope import CloudEvent, EventData
-from services.token.app import Parts
+from services.token.app import KeyTiming, Parts
 from services.token.keys import StoredKey
 from services.token.repository.signing_keys import list_keys
 from services.token.settings import TokenSettings
@@ -246,14 +246,19 @@ def settings(database: FreshDatabase, **overrides: Any) -> TokenSettings:
 
 @asynccontextmanager
 async def run_world(
-    database: FreshDatabase, clock: FixedClock, *, open_bus: bool = True, **overrides: Any
+    database: FreshDatabase,
+    clock: FixedClock,
+    *,
+    open_bus: bool = True,
+    timing: KeyTiming | None = None,
+    **overrides: Any,
 ) -> AsyncIterator[World]:
-    """Run a token service with everything it needs."""
+    """Run a token service with everything it needs; keys keep the time of *clock*, unless told."""
     identity = IdentityStandIn(clock)
     async with serve(identity.app) as url:
         bus = InProcessBus()
         given = settings(database, **{"identity_url": url, **overrides})
-        parts = Parts(given, bus, clock)
+        parts = Parts(given, bus, clock, timing or KeyTiming(clock=clock))
         deployable = parts.deployable(owns_bus=False)
         world = World(
             parts=parts,

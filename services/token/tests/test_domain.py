@@ -1,5 +1,6 @@
 """The rules of token, as tables."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from uuid import UUID, uuid4
@@ -277,7 +278,7 @@ class TestKeyRotation:
         )
 
     def test_ninety_days_unattended(self) -> None:
-        """One key signs at any time, each is public for 15 min before and after it does."""
+        """One key signs at any time, each is public well before and after it does."""
         keys: dict[str, KeyLife] = {}
         published: dict[str, datetime] = {}
         signed: list[str] = []
@@ -289,7 +290,7 @@ class TestKeyRotation:
             for kid in keys:
                 published.setdefault(kid, now)
             if active.kid not in signed:
-                assert minute == 0 or now - published[active.kid] >= timedelta(minutes=15)
+                assert minute == 0 or now - published[active.kid] >= self.POLICY.publish_ahead
                 signed.append(active.kid)
             if (
                 len(signed) > 1
@@ -321,11 +322,40 @@ class TestKeyRotation:
             kid="a", algorithm="ES256", state="active", published_at=NOW, activated_at=NOW
         )
         other = KeyLife(kid="b", algorithm="EdDSA", state="published", published_at=NOW)
+        later = NOW + self.POLICY.publish_ahead
 
-        assert plan_rotation([active, other], now=NOW, policy=self.POLICY).drop == ("b",)
+        assert not plan_rotation([active, other], now=NOW, policy=self.POLICY)
+        assert plan_rotation([active, other], now=later, policy=self.POLICY).drop == ("b",)
 
     def test_without_an_active_key_the_published_one_signs(self) -> None:
         """An emergency leaves no time to wait."""
         waiting = KeyLife(kid="b", algorithm="ES256", state="published", published_at=NOW)
 
         assert plan_rotation([waiting], now=NOW, policy=self.POLICY).activate == "b"
+
+    def test_the_wait_follows_from_what_others_are_told(self) -> None:
+        """Twice the age of a cached JWKS and a gateway's poll: no number of its own."""
+        quick = replace(self.POLICY, jwks_max_age=5 * SECOND)
+
+        assert self.POLICY.publish_ahead == timedelta(minutes=10, seconds=10)
+        assert quick.publish_ahead == 20 * SECOND
+
+    def test_a_key_that_was_asked_to_go_waits_for_its_successor_all_the_same(self) -> None:
+        """Published at once, signing as soon as it is known; never later than the plan says."""
+        asked = KeyLife(
+            kid="a",
+            algorithm="ES256",
+            state="active",
+            published_at=NOW,
+            activated_at=NOW,
+            due_at=NOW + DAY,
+        )
+        early, now = NOW + DAY - self.POLICY.publish_ahead, NOW + DAY
+        waiting = KeyLife(kid="b", algorithm="ES256", state="published", published_at=now)
+        known = now + self.POLICY.publish_ahead
+
+        assert not plan_rotation([asked], now=early - SECOND, policy=self.POLICY)
+        assert plan_rotation([asked], now=now, policy=self.POLICY).create == "published"
+        assert not plan_rotation([asked, waiting], now=known - SECOND, policy=self.POLICY)
+        assert plan_rotation([asked, waiting], now=known, policy=self.POLICY).activate == "b"
+        assert self.POLICY.due_at(replace(asked, due_at=NOW + 90 * DAY)) == NOW + 30 * DAY

@@ -243,7 +243,7 @@ class TestInactive:
         values.pop("ended_reason")
         session = Session(**{**values, "amr": tuple(values["amr"])})
         now = office.world.clock.now()
-        return AccessTokens(issuer, audience, office.world.parts._ring).issue(
+        return AccessTokens(issuer, audience, office.world.parts._keys.ring).issue(
             session, Subject(user_id=session.user_id), now=now, expires_at=now + 15 * MINUTE
         )
 

@@ -6,13 +6,15 @@ from datetime import timedelta
 
 import pytest
 
-from chassis.crypto import SealBrokenError, b64encode
+from chassis.crypto import b64encode
 from chassis.testing import FixedClock, eventually
 from chassis.testing.fixtures import MakeDatabase
+from services.token.errors import SigningKeyMissing
 from services.token.keys import KeyRing, generate_key
 from services.token.tests.kit import ISSUER, MIGRATIONS, World, run_world
 
 JWKS = "/.well-known/jwks.json"
+AHEAD = timedelta(minutes=10, seconds=10)
 
 
 class TestJwks:
@@ -62,9 +64,12 @@ class TestAtRest:
         (row,) = await world.rows("SELECT kid, state, sealed_private_key FROM signing_keys")
         ring = KeyRing([b"x" * 32])
 
+        ring.load(await world.stored_keys())
+
         assert row.state == "active"
-        with pytest.raises(SealBrokenError):
-            ring.load(await world.stored_keys())
+        assert ring.unopened == {row.kid}
+        with pytest.raises(SigningKeyMissing):
+            _ = ring.signing_key
 
     async def test_the_wrong_encryption_key_stops_the_start(
         self, make_database: MakeDatabase, clock: FixedClock, capsys: pytest.CaptureFixture[str]
@@ -110,6 +115,24 @@ class TestAlgorithms:
 
             assert (await world.verify(refreshed["access_token"])).sid
 
+    @pytest.mark.parametrize("algorithm", ["ES256", "EdDSA", "RS256"])
+    async def test_no_private_member_is_ever_published(
+        self, make_database: MakeDatabase, clock: FixedClock, algorithm: str
+    ) -> None:
+        """Neither of the key that signs, nor before, nor after (RFC 7518 §6.2.2, §6.3.2)."""
+        database = await make_database("token", MIGRATIONS)
+        async with run_world(database, clock, signing_algorithm=algorithm) as world:
+            world.clock.advance(timedelta(days=30))
+            await world.rotate()
+            before = (await world.send("GET", JWKS)).json()["keys"]
+            world.clock.advance(AHEAD)
+            await world.rotate()
+            after = (await world.send("GET", JWKS)).json()["keys"]
+
+        assert len(before) == len(after) == 2
+        assert {"kty", "kid", "use", "alg"} <= set.intersection(*map(set, before + after))
+        assert not {"d", "p", "q", "dp", "dq", "qi", "oth", "k"} & set().union(*before, *after)
+
     @pytest.mark.parametrize("algorithm", ["ES256", "EdDSA"])
     def test_names_are_thumbprints(self, algorithm: str) -> None:
         """RFC 7638: 256 bits of the public key itself, so no two keys share one."""
@@ -142,11 +165,11 @@ class TestReplicas:
         world.identity.register()
         (first,) = await self._kids(world)
         old = await world.client.login()
-        world.clock.advance(timedelta(days=30) - timedelta(minutes=15))
+        world.clock.advance(timedelta(days=30) - AHEAD)
         await world.rotate()
         both = await self._kids(world)
         before = (await world.verify((await world.client.login())["access_token"])).kid
-        world.clock.advance(timedelta(minutes=15))
+        world.clock.advance(AHEAD)
         await world.rotate()
         tokens = await world.client.login()
         after = (await world.verify(tokens["access_token"])).kid
@@ -165,7 +188,7 @@ class TestReplicas:
 
     async def test_a_retired_key_has_no_private_half(self, world: World) -> None:
         """What cannot sign any more cannot be stolen."""
-        for step in (timedelta(days=30), timedelta(minutes=15)):
+        for step in (timedelta(days=30), AHEAD):
             world.clock.advance(step)
             await world.rotate()
 

@@ -1,0 +1,1 @@
+"""What operators do by hand: `python -m services.token clients --help`, `keys --help`."""
