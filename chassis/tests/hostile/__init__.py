@@ -38,6 +38,11 @@ class Attack:
     name: str
     token: str
 
+    @property
+    def fits_a_header(self) -> bool:
+        """Say whether a client can send it at all: ASCII, and nothing that ends a line."""
+        return self.token.isascii() and not {"\r", "\n", "\0"} & set(self.token)
+
     def __str__(self) -> str:
         return f"{self.row} {self.name}"
 

@@ -17,6 +17,9 @@ Sign = Callable[[bytes], bytes]
 HALF = 32
 """Bytes of r and of s in an ES256 signature."""
 
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""The order of the curve P-256."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forge:
@@ -33,6 +36,12 @@ class Forge:
     def sign(self, data: bytes) -> bytes:
         """Sign as RFC 7518 §3.4 has it: r and s, 32 bytes each."""
         return raw_signature(self.private, data)
+
+    def twin(self, data: bytes) -> bytes:
+        """Sign so that the second spelling of the signature comes out: (r, n - s) verifies too."""
+        signature = self.sign(data)
+        s = ORDER - int.from_bytes(signature[HALF:], "big")
+        return signature[:HALF] + s.to_bytes(HALF, "big")
 
     def header(self, **changes: Any) -> dict[str, Any]:
         """Return a good header, changed; a value of ... leaves the parameter out."""

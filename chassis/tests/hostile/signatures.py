@@ -9,10 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm
 
-from chassis.tests.hostile.forge import HALF, Forge, Named, Sign, raw_signature
+from chassis.tests.hostile.forge import HALF, ORDER, Forge, Named, Sign, raw_signature
 
-# The order of the curve P-256.
-_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _HASHES: Mapping[str, hashes.HashAlgorithm] = {
     "HS256": hashes.SHA256(),
     "HS384": hashes.SHA384(),
@@ -56,7 +54,7 @@ def false_signatures(forge: Forge) -> Named:
         "r = s = 0": lambda _: bytes(64),
         "r = 0": lambda data: bytes(HALF) + halves(data)[1],
         "s = 0": lambda data: halves(data)[0] + bytes(HALF),
-        "r = n": lambda data: _ORDER.to_bytes(HALF, "big") + halves(data)[1],
+        "r = n": lambda data: ORDER.to_bytes(HALF, "big") + halves(data)[1],
         "r = s = 1": lambda _: (bytes(HALF - 1) + b"\x01") * 2,
         "s and r": lambda data: b"".join(reversed(halves(data))),
         "DER": lambda data: forge.private.sign(data, ec.ECDSA(hashes.SHA256())),
