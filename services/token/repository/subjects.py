@@ -1,5 +1,6 @@
-"""Subjects: locked, read, moved. The first of the lock order subjects → session → token."""
+"""Subjects: locked, read, moved, forgotten; locked first, before sessions and tokens."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -34,6 +35,21 @@ async def store_subject(tx: Transaction, subject: Subject) -> None:
     values = _values(subject)
     user_id = values.pop("user_id")
     await tx.execute(sa.update(subjects).where(subjects.c.user_id == user_id).values(values))
+
+
+async def mark_deleted(tx: Transaction, user_id: UUID, *, now: datetime) -> None:
+    """Remember since when a user is deleted."""
+    where = (subjects.c.user_id == user_id) & subjects.c.deleted_at.is_(None)
+    await tx.execute(sa.update(subjects).where(where).values(deleted_at=now))
+
+
+async def forget_deleted(tx: Transaction, *, before: datetime, limit: int) -> int:
+    """Forget at most *limit* users deleted before a time, of whom no session is left; say how many.
+
+    The service itself has no right to delete subjects: the function of the owner's does it.
+    """
+    forgotten: int = await tx.scalar(sa.select(sa.func.forget_subjects(before, limit)))
+    return forgotten
 
 
 def subject_of(row: Any) -> Subject:
