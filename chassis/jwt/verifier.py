@@ -53,6 +53,10 @@ class AccessTokenVerifier:
             raise InvalidToken("iss")
         if claims.get("aud") not in (self._audience, [self._audience]):
             raise InvalidToken("aud")
+        if "cnf" in claims:
+            # Bound to a key of its holder (RFC 9449 §6, RFC 8705 §3): nobody here asks for the
+            # proof, and without it whoever stole the token could use it.
+            raise InvalidToken("cnf")
         access_token = parse_claims(claims, key.kid)
         self._check_times(access_token, claims)
         return access_token

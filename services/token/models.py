@@ -25,9 +25,15 @@ subjects = sa.Table(
     sa.Column("status_version", sa.BigInteger, nullable=False),
     sa.Column("sessions_valid_from", sa.BigInteger, nullable=False),
     sa.Column("checked_at", MOMENT),
+    sa.Column("deleted_at", MOMENT),
     sa.CheckConstraint(
         "status IN ('active', 'unverified', 'locked', 'disabled', 'deleted')", name="status"
     ),
+)
+sa.Index(
+    "ix_subjects_deleted_at",
+    subjects.c.deleted_at,
+    postgresql_where=subjects.c.deleted_at.is_not(None),
 )
 
 sessions = sa.Table(

@@ -1,6 +1,7 @@
 """A person at the gateway: an own address, an own browser, and the calls of the README."""
 
 import itertools
+from collections.abc import Mapping
 from typing import Any, Self
 from uuid import uuid4
 
@@ -41,10 +42,16 @@ class Person:
         await self._client.aclose()
 
     async def call(
-        self, method: str, path: str, body: object = None, *, token: str | None = None
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        token: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         """Send one request, with a bearer token when one is given."""
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers = {**(headers or {}), **({"Authorization": f"Bearer {token}"} if token else {})}
         if body is None:
             return await self._client.request(method, path, headers=headers)
         return await self._client.request(method, path, json=body, headers=headers)

@@ -46,11 +46,12 @@ async def mark_ended(
     tx: Transaction, ids: Collection[UUID], *, reason: EndReason, now: datetime
 ) -> set[UUID]:
     """End those of the sessions *ids* that still run; return which these were."""
+    running = c.id.in_(ids) & c.ended_at.is_(None)
+    if len(ids) > 1:
+        # Everybody locks several in one order: they wait for each other, never in a circle.
+        await tx.execute(sa.select(c.id).where(running).order_by(c.id).with_for_update())
     ended = (
-        sa.update(sessions)
-        .where(c.id.in_(ids) & c.ended_at.is_(None))
-        .values(ended_at=now, ended_reason=reason)
-        .returning(c.id)
+        sa.update(sessions).where(running).values(ended_at=now, ended_reason=reason).returning(c.id)
     )
     return set((await tx.execute(ended)).scalars())
 
@@ -76,6 +77,7 @@ async def list_expired(
     expired = (
         sa.select(sessions)
         .where(c.id.in_(ids) & c.ended_at.is_(None) & (c.expires_at <= now))
+        .order_by(c.id)
         .with_for_update()
     )
     return [session_of(row) for row in await tx.execute(expired)]

@@ -1,6 +1,7 @@
-"""Subjects: locked, read, moved. The first of the lock order subjects → session → token."""
+"""Subjects: locked, read, moved, forgotten; locked first, before sessions and tokens."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -39,7 +40,7 @@ async def lock_subject(tx: Transaction, user_id: UUID) -> Subject:
         fresh = insert(subjects).values(_values(Subject(user_id=user_id)))
         await tx.execute(fresh.on_conflict_do_nothing())
         found = await tx.fetch_row(_LOCK, user_id)
-    assert found is not None  # noqa: S101 - it is there now, and nobody deletes subjects
+    assert found is not None  # noqa: S101 - it is there: only long deleted ones go
     return subject_of(Named(found))
 
 
@@ -48,6 +49,21 @@ async def store_subject(tx: Transaction, subject: Subject) -> None:
     values = _values(subject)
     user_id = values.pop("user_id")
     await tx.execute(sa.update(subjects).where(subjects.c.user_id == user_id).values(values))
+
+
+async def mark_deleted(tx: Transaction, user_id: UUID, *, now: datetime) -> None:
+    """Remember since when a user is deleted."""
+    where = (subjects.c.user_id == user_id) & subjects.c.deleted_at.is_(None)
+    await tx.execute(sa.update(subjects).where(where).values(deleted_at=now))
+
+
+async def forget_deleted(tx: Transaction, *, before: datetime, limit: int) -> int:
+    """Forget at most *limit* users deleted before a time, of whom no session is left; say how many.
+
+    The service itself has no right to delete subjects: the function of the owner's does it.
+    """
+    forgotten: int = await tx.scalar(sa.select(sa.func.forget_subjects(before, limit)))
+    return forgotten
 
 
 def subject_of(row: Any) -> Subject:

@@ -11,7 +11,7 @@ from services.token.domain.revocations import Revocation, revoked_until
 from services.token.domain.subjects import SubjectChange
 from services.token.models import inbox
 from services.token.repository.sessions import erase_persons, lift_session, list_running
-from services.token.repository.subjects import lock_subject, store_subject
+from services.token.repository.subjects import lock_subject, mark_deleted, store_subject
 from services.token.service.denials import Denials
 from services.token.service.endings import Endings
 
@@ -43,6 +43,7 @@ class SubjectChanges:
         if change.roles is not None:
             await self._deny_older_roles(tx, change, actor)
         if change.erases:
+            await mark_deleted(tx, change.user_id, now=self._clock.now())
             await erase_persons(tx, change.user_id)
             await forget_person(tx, inbox, change.user_id)
 
