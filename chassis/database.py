@@ -1,7 +1,7 @@
 """PostgreSQL as every service uses it: one pool, one kind of transaction, one error when away."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from typing import Any
@@ -20,6 +20,7 @@ __all__ = [
     "Database",
     "DatabaseUnavailable",
     "LostTransactionError",
+    "Named",
     "Statements",
     "Transaction",
     "metadata",
@@ -45,6 +46,16 @@ MOMENT = sa.DateTime(timezone=True)
 def metadata() -> sa.MetaData:
     """Return an empty MetaData with the project's constraint names."""
     return sa.MetaData(naming_convention=NAMING_CONVENTION)
+
+
+class Named:
+    """A driver's record whose columns are attributes, as those of SQLAlchemy's rows are."""
+
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        self._record = record
+
+    def __getattr__(self, name: str) -> Any:
+        return self._record[name]
 
 
 class Statements:

@@ -148,10 +148,11 @@ class Relay:
                 await background.pause(self._backoff.delay(failures))
                 continue
             failures = 0
-            if not claimed:
+            if claimed < self._batch_size:
+                if claimed:
+                    await background.pause(self._gather)
+                # Set by whatever was written since the last look; nothing else asks for one.
                 await background.pause(self._poll, self._written)
-            elif claimed < self._batch_size:
-                await background.pause(self._gather)
 
     async def _release_leases(self, background: Background) -> None:
         failures = 0

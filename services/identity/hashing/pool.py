@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from enum import IntEnum
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -34,15 +34,18 @@ class Priority(IntEnum):
 
 
 class HashPool:
-    """Runs at most *workers* computations at once; who waits longest within a priority is next."""
+    """Runs at most *workers* computations at once; who waits longest within a priority is next.
+
+    A thread that is done takes the next by itself: it does not wait for a busy event loop.
+    """
 
     def __init__(self, workers: int, *, registry: CollectorRegistry | None = None) -> None:
         registry = registry or CollectorRegistry()
-        self._free = workers
         self._executor = ThreadPoolExecutor(
             workers, thread_name_prefix="hash", initializer=_step_back
         )
-        self._waiting: list[tuple[Priority, int, asyncio.Future[None]]] = []
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[Priority, int, Future[Any], Callable[[], Any]]] = []
         self._tickets = count()
         self._depth = Gauge(
             "gatehouse_hash_waiting", "Passwords waiting to be hashed.", registry=registry
@@ -56,61 +59,63 @@ class HashPool:
 
         Raises HashingOverloaded when it did not begin within *deadline* seconds.
         """
-        await self._acquire(priority, deadline)
-        loop = asyncio.get_running_loop()
+        if deadline <= 0:
+            raise self._refusal()
+        done, cancellations = self._enqueue(priority, work), _cancellations()
+        # Ends the wait; what has begun cannot be cancelled any more.
+        expiry = asyncio.get_running_loop().call_later(deadline, done.cancel)
+        answer = asyncio.wrap_future(done)
         try:
-            running = self._executor.submit(work)
-        except RuntimeError:
-            self._release()
-            raise HashingOverloaded(retry_after=1) from None
-
-        def give_back(_done: Future[T]) -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(self._release)
-
-        # The place is free when the thread is, also when the caller has been cancelled meanwhile.
-        running.add_done_callback(give_back)
-        return await asyncio.wrap_future(running)
+            return await answer
+        except asyncio.CancelledError:
+            # Either the wait has ended, or somebody cancels the caller.
+            if _cancellations() > cancellations:
+                raise
+            raise self._refusal() from None
+        finally:
+            expiry.cancel()
 
     def close(self) -> None:
         """Finish what runs and take nothing new."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
-    async def _acquire(self, priority: Priority, deadline: float) -> None:
-        if deadline <= 0:
-            self._refused.inc()
-            raise HashingOverloaded(retry_after=1)
-        if self._free and not self._waiting:
-            self._free -= 1
-            return
-        place = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (priority, next(self._tickets), place))
+    def _enqueue(self, priority: Priority, work: Callable[[], T]) -> Future[T]:
+        done: Future[T] = Future()
+        with self._lock:
+            heapq.heappush(self._waiting, (priority, next(self._tickets), done, work))
         self._depth.inc()
         try:
-            async with asyncio.timeout(deadline):
-                await place
-        except TimeoutError:
-            self._give_up(place)
-            self._refused.inc()
+            # One turn for each who waits; whose it is is known when it comes.
+            self._executor.submit(self._take_turn)
+        except RuntimeError:
+            done.cancel()
             raise HashingOverloaded(retry_after=1) from None
-        except asyncio.CancelledError:
-            self._give_up(place)
-            raise
-        finally:
+        return done
+
+    def _take_turn(self) -> None:
+        """Compute for the first who still waits, if anybody does."""
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    return
+                _, _, done, work = heapq.heappop(self._waiting)
             self._depth.dec()
+            if done.set_running_or_notify_cancel():
+                break
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - it is the caller's, whatever it is
+            done.set_exception(error)
 
-    def _give_up(self, place: asyncio.Future[None]) -> None:
-        """Leave the queue; a place granted at the very same moment goes to the next."""
-        if place.done() and not place.cancelled():
-            self._release()
+    def _refusal(self) -> HashingOverloaded:
+        self._refused.inc()
+        return HashingOverloaded(retry_after=1)
 
-    def _release(self) -> None:
-        while self._waiting:
-            _, _, place = heapq.heappop(self._waiting)
-            if not place.done():
-                place.set_result(None)
-                return
-        self._free += 1
+
+def _cancellations() -> int:
+    """Return how often the running task was asked to end."""
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0
 
 
 def _step_back() -> None:

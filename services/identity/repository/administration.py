@@ -87,7 +87,7 @@ async def list_users(
     if after is not None:
         statement = statement.where(users.c.id > after)
     rows = (await tx.execute(statement.order_by(users.c.id).limit(limit + 1))).all()
-    found = [user_of(row) for row in rows[:limit]]
+    found = [user_of(row._mapping) for row in rows[:limit]]  # noqa: SLF001 - its public name
     return Page(found, write_cursor(found[-1].id) if len(rows) > limit else None)
 
 

@@ -3,16 +3,15 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-import sqlalchemy as sa
-
 from chassis.database import Transaction
+from chassis.statements import HotStatement
 from services.identity.domain.history import LoginRecord
 
 # Counters and source are read by the update of the account, so that the rows are locked in the
 # order of this room. What succeeds while a counter is locked began before the lock and does not
 # lift it. Neither the time of a login nor the same password hashed anew is a change that others
 # must hear of, so the version stays.
-_SETTLE = sa.text("""
+_SETTLE = HotStatement("""
 WITH counter AS (
     UPDATE login_counters SET
         failures = CASE WHEN locked_until IS NULL THEN 0 ELSE failures END,
@@ -43,19 +42,18 @@ WITH counter AS (
     RETURNING id
 )
 INSERT INTO login_history (id, user_id, occurred_at, ip, user_agent, outcome)
-SELECT CAST(:id AS uuid), id, :now, CAST(:ip AS text), CAST(:user_agent AS text),
-    CAST(:outcome AS text)
+SELECT CAST(:id AS uuid), id, CAST(:now AS timestamptz), CAST(:ip AS text),
+    CAST(:user_agent AS text), CAST(:outcome AS text)
 FROM account
 RETURNING id
 """)
 
-_SEEN_BEFORE = sa.text("""
-SELECT EXISTS (
-    SELECT FROM login_history
-    WHERE user_id = :user_id AND id <> :id AND outcome = :outcome
-        AND ip IS NOT DISTINCT FROM CAST(:ip AS text)
-        AND user_agent IS NOT DISTINCT FROM CAST(:user_agent AS text)
-)
+_SEEN_BEFORE = HotStatement("""
+SELECT FROM login_history
+WHERE user_id = :user_id AND id <> :id AND outcome = :outcome
+    AND ip IS NOT DISTINCT FROM CAST(:ip AS text)
+    AND user_agent IS NOT DISTINCT FROM CAST(:user_agent AS text)
+LIMIT 1
 """)
 
 
@@ -91,8 +89,8 @@ async def settle(tx: Transaction, success: Success, record: LoginRecord) -> UUID
         "credentials_epoch": success.credentials_epoch,
         "upgraded_hash": success.upgraded_hash,
     }
-    settled = await tx.scalar(_SETTLE, parameters)
-    return settled if isinstance(settled, UUID) else None
+    settled = await tx.fetch_row(_SETTLE.sql, *_SETTLE.arguments(parameters))
+    return None if settled is None else settled["id"]
 
 
 async def was_seen_before(tx: Transaction, record: LoginRecord) -> bool:
@@ -104,4 +102,5 @@ async def was_seen_before(tx: Transaction, record: LoginRecord) -> bool:
         "ip": record.ip,
         "user_agent": record.user_agent,
     }
-    return bool(await tx.scalar(_SEEN_BEFORE, parameters))
+    found = await tx.fetch_row(_SEEN_BEFORE.sql, *_SEEN_BEFORE.arguments(parameters))
+    return found is not None

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-import sqlalchemy as sa
-
 from chassis.database import Transaction
+from chassis.statements import HotStatement
 from services.identity.domain.lockout import (
     MAX_CONSECUTIVE_FAILURES,
     RESERVATION_LIFE,
@@ -21,7 +20,7 @@ from services.identity.domain.lockout import (
 # in from behind one address, and a success takes its reservation back.
 _BURST = 4
 
-_RESERVE = sa.text("""
+_RESERVE = HotStatement("""
 WITH counter AS (
     INSERT INTO login_counters AS c (key, user_id, pending, touched_at)
     VALUES (:key, CAST(:user_id AS uuid), ARRAY[CAST(:id AS uuid)], :now)
@@ -96,5 +95,6 @@ async def reserve(
         "burst": limits.max_per_source * _BURST,
         "max_per_source": limits.max_per_source,
     }
-    row = (await tx.execute(_RESERVE, parameters)).one()
-    return Reserved(row.of_name, row.of_source)
+    row = await tx.fetch_row(_RESERVE.sql, *_RESERVE.arguments(parameters))
+    assert row is not None  # noqa: S101 - a SELECT of two values has one row
+    return Reserved(row["of_name"], row["of_source"])

@@ -1,6 +1,6 @@
 """Accounts and their roles."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -25,6 +25,14 @@ with_roles = sa.select(users, _roles)
 """Select whole accounts; other modules of this room add their conditions."""
 
 
+# On the driver's connection: every login begins with one of them.
+_BY_NAME = """
+SELECT u.*, (SELECT array_agg(role) FROM user_roles AS r WHERE r.user_id = u.id) AS roles
+FROM users AS u WHERE """
+_BY_ADDRESS = f"{_BY_NAME} email_folded = $1"
+_BY_USERNAME = f"{_BY_NAME} username = $1"
+
+
 async def find(tx: Transaction, user_id: UUID) -> User | None:
     """Return the account, or None."""
     return await _one(tx, with_roles.where(users.c.id == user_id))
@@ -44,8 +52,9 @@ async def find_for_update(tx: Transaction, user_id: UUID, *, renames: bool = Fal
 
 async def find_by_login_name(tx: Transaction, folded: str) -> User | None:
     """Return the account of a folded address or username."""
-    column = users.c.email_folded if "@" in folded else users.c.username
-    return await _one(tx, with_roles.where(column == folded))
+    statement = _BY_ADDRESS if "@" in folded else _BY_USERNAME
+    found = await tx.fetch_row(statement, folded)
+    return None if found is None else user_of(found)
 
 
 async def find_by_mailbox(tx: Transaction, email_folded: str) -> User | None:
@@ -187,13 +196,13 @@ async def delete(tx: Transaction, user_id: UUID) -> User | None:
     return user if deleted.rowcount == 1 else None
 
 
-def user_of(row: sa.Row[Any]) -> User:
-    """Read a row of `with_roles`."""
-    columns = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+def user_of(row: Mapping[Any, Any]) -> User:
+    """Read a row of `with_roles`, or a record of the driver's with the same columns."""
+    columns = dict(row)
     roles = columns.pop("roles")
     return User(roles=frozenset(roles or ()), **columns)
 
 
 async def _one(tx: Transaction, statement: sa.Executable) -> User | None:
     row = (await tx.execute(statement)).one_or_none()
-    return None if row is None else user_of(row)
+    return None if row is None else user_of(row._mapping)  # noqa: SLF001 - its public name

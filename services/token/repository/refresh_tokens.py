@@ -12,14 +12,14 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from chassis.database import Statements, Transaction
+from chassis.database import Named, Statements, Transaction
 from chassis.outbox import Row
 from services.token.domain.refresh import RefreshToken
 from services.token.domain.sessions import Session
 from services.token.domain.subjects import Subject
 from services.token.models import refresh_tokens
 from services.token.repository.sessions import session_of
-from services.token.repository.subjects import Named, subject_of
+from services.token.repository.subjects import subject_of
 
 c = refresh_tokens.c
 

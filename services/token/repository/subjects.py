@@ -1,6 +1,5 @@
 """Subjects: locked, read, moved, forgotten; locked first, before sessions and tokens."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,22 +7,12 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from chassis.database import Transaction
+from chassis.database import Named, Transaction
 from services.token.domain.subjects import Subject
 from services.token.models import subjects
 
 # On the driver's connection: every login waits for it.
 _LOCK = "SELECT * FROM subjects WHERE user_id = $1 FOR UPDATE"
-
-
-class Named:
-    """A driver's record whose columns are attributes, as those of SQLAlchemy's rows are."""
-
-    def __init__(self, record: Mapping[str, Any]) -> None:
-        self._record = record
-
-    def __getattr__(self, name: str) -> Any:
-        return self._record[name]
 
 
 async def find_subject(tx: Transaction, user_id: UUID) -> Subject | None:
