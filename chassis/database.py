@@ -149,6 +149,7 @@ class Database:
         timeout: float = 5.0,
         idle_for: timedelta = IDLE_FOR,
     ) -> None:
+        self._timeout = timeout
         self._engine = open_engine(
             url, pool_min=pool_min, pool_max=pool_max, timeout=timeout, idle_for=idle_for
         )
@@ -202,9 +203,12 @@ class Database:
             connection = await self._engine.connect()
         # Connected already: the driver's own is at hand without waiting.
         raw: Any = connection.sync_connection
-        taken = _Taken(connection, raw.connection.driver_connection)
+        taken = _Taken(connection, raw.connection.driver_connection, patience=self._timeout)
         try:
             yield taken
+        except (asyncio.CancelledError, GeneratorExit):
+            taken.abandon()
+            raise
         finally:
             # Goes on when whoever held it is cancelled: `close` waits for it.
             returning = asyncio.create_task(taken.give_back())
@@ -214,12 +218,18 @@ class Database:
 
 
 class _Taken:
-    """A connection out of the pool; `_open` from before a BEGIN until after its end."""
+    """A connection out of the pool; `_open` from before a BEGIN until after its end.
 
-    def __init__(self, connection: AsyncConnection, driver: asyncpg.Connection) -> None:
+    *patience* (seconds) is for a ROLLBACK.
+    """
+
+    def __init__(
+        self, connection: AsyncConnection, driver: asyncpg.Connection, *, patience: float
+    ) -> None:
         self._connection = connection
         self.driver = driver
-        self._open = False
+        self._patience = patience
+        self._open = self._abandoned = False
 
     async def begin(self) -> Transaction:
         self._open = True
@@ -235,17 +245,29 @@ class _Taken:
         if answer != "COMMIT":
             raise LostTransactionError
 
+    def abandon(self) -> None:
+        """Close it at once: a statement may run there that nobody waits for any more.
+
+        Rolling back would have to wait until PostgreSQL has been asked, over another connection,
+        to stop it; when a loop is about to end, that may never be.
+        """
+        self._abandoned = True
+        self.driver.terminate()
+
     async def give_back(self) -> None:
         """Return it to the pool outside any transaction, or close it when that cannot be."""
         with suppress(DBAPIError, OSError):
-            if self._open and not await self._rolled_back():
+            if self._abandoned or (self._open and not await self._rolled_back()):
+                self.driver.terminate()
                 await self._connection.invalidate()
             await self._connection.close()
 
     async def _rolled_back(self) -> bool:
         """Roll back what was not committed; say whether the connection is good for others."""
         try:
-            await self.driver.execute("ROLLBACK")
+            # The driver's own timeout begins only when it has sent the statement.
+            async with asyncio.timeout(self._patience):
+                await self.driver.execute("ROLLBACK")
         except MAYBE_AWAY:
             return False
         return True

@@ -1,6 +1,7 @@
 """Connections stay open while they are in demand, and go when nobody has needed them."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
@@ -127,6 +128,45 @@ class TestPool:
             return not await still_open(postgres, pids)
 
         await eventually(closed)
+
+
+class TestInterruption:
+    """Whoever held a connection is cancelled."""
+
+    async def test_its_connection_is_not_used_again(self, database: Database) -> None:
+        """A statement may still run there; the next one has another, and nothing was committed."""
+        at_work = asyncio.Event()
+
+        async def sleep() -> None:
+            async with database.transaction() as tx:
+                await tx.fetch_row("SET SESSION work_mem = 64")
+                at_work.set()
+                await tx.fetch_row("SELECT pg_sleep(60)")
+
+        task = asyncio.create_task(sleep())
+        await at_work.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with database.transaction() as tx:
+            row = await tx.fetch_row("SELECT setting FROM pg_settings WHERE name = 'work_mem'")
+        assert row is not None
+        assert row["setting"] != "64"
+
+    @pytest.mark.slow
+    async def test_a_loop_that_ends_then_ends(self, postgres: PostgresServer) -> None:
+        """Hundreds of loops, each ended by whatever the moment was."""
+        module = "chassis.tests.ending_loops"
+        ending = await asyncio.create_subprocess_exec(
+            sys.executable, "-W", "ignore", "-m", module, _url(postgres), "300",
+            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(90):
+                assert await ending.wait() == 0
+        finally:
+            with suppress(ProcessLookupError):
+                ending.kill()
 
 
 class TestStatements:
