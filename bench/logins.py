@@ -3,13 +3,14 @@
     python -m bench.logins
     python -m bench.logins --rounds 2 --seconds 8
     python -m bench.logins --workers 2 --against ../gatehouse-before
+    python -m bench.logins --shape one
 
-Starts five processes with RabbitMQ, Redis and a durable PostgreSQL. Each round first hashes
-passwords for a moment with as many threads as identity's pool has (--workers, HASH_WORKERS) while
-the platform is idle: that is the limit. Then logins arrive at --offered times that rate, whether or
-not the earlier ones are answered, while others ask for /users/me, for the keys, and refresh. The
-figure is logins answered in the time ÷ the limit. Refused is whatever was not answered with 200:
-a queue of more than HASH_QUEUE_SECONDS is cut by 503.
+Starts five processes with RabbitMQ, Redis and a durable PostgreSQL, or the one of `make run`
+(--shape). Each round first hashes passwords for a moment with as many threads as identity's pool
+has (--workers, HASH_WORKERS) while the platform is idle: that is the limit. Then logins arrive at
+--offered times that rate, whether or not the earlier ones are answered, while others ask for
+/users/me, for the keys, and refresh. The figure is logins answered in the time ÷ the limit. Refused
+is whatever was not answered with 200: a queue of more than HASH_QUEUE_SECONDS is cut by 503.
 
 One core is left out by default: it is for everything that is not hashing, this load generator, the
 broker and the database among it. On a machine with few cores no pool can have them all and the rest
@@ -19,10 +20,11 @@ of a login nothing; the CPU time of each part is printed, so that a reader can s
 import argparse
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
 from os import getpid
 from pathlib import Path
@@ -32,14 +34,16 @@ import aiohttp
 from bench.cpu import seconds_of, seconds_of_tree
 from bench.figures import Table, percentile, verdict
 from bench.load import Answers, Client, arriving
-from bench.starting import Ground, five_processes, ground
+from bench.starting import Ground, five_processes, ground, one_process
 from chassis.testing import eventually
 from services.identity.hashing.cores import available_cores
 from services.identity.hashing.hasher import PasswordHasher
 from tests.platforms.crowd import Crowd
 from tests.platforms.five import FiveProcesses
 from tests.platforms.person import PASSWORD, Person
+from tests.platforms.platform import Platform
 from tests.platforms.process import ROOT
+from tests.platforms.single import SingleProcess
 
 GOAL = 0.85
 GOAL_P99_MS = 50
@@ -62,6 +66,14 @@ class Visitors:
     others: Sequence[Client]
 
 
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A platform, and the CPU seconds that its parts have used so far."""
+
+    platform: Platform
+    seconds: Callable[[], dict[str, float]]
+
+
 def main() -> None:
     """Measure and print."""
     cores = available_cores()
@@ -79,17 +91,23 @@ def main() -> None:
         "--offered", type=float, default=0.9, help="arrivals as a share of the limit"
     )
     parser.add_argument("--against", type=Path, help="another working tree to compare with")
+    parser.add_argument("--shape", choices=("one", "five"), default="five", help="of the platform")
     arguments = parser.parse_args()
-    roots = [ROOT, *([arguments.against] if arguments.against else [])]
     settings = {"HASH_WORKERS": str(arguments.workers), "MAX_SESSIONS_PER_USER": "0"}
     print(f"starting the platform; {arguments.workers} of {cores} cores hash …", flush=True)
+    if arguments.shape == "one":
+        with one_process(settings) as platform:
+            parts = partial(_parts_of_one, platform)
+            asyncio.run(_Bench(arguments).run([_Measured(platform, parts)]))
+        return
+    roots = [ROOT, *([arguments.against] if arguments.against else [])]
     with ground() as standing, five_processes(standing, settings, roots=roots) as platforms:
-        asyncio.run(_Bench(standing, arguments).run(platforms))
+        measured = [_Measured(each, partial(_parts_of_five, each, standing)) for each in platforms]
+        asyncio.run(_Bench(arguments).run(measured))
 
 
 class _Bench:
-    def __init__(self, standing: Ground, arguments: argparse.Namespace) -> None:
-        self._standing = standing
+    def __init__(self, arguments: argparse.Namespace) -> None:
         self._arguments = arguments
         self._table = Table(
             "limit/s",
@@ -103,21 +121,19 @@ class _Bench:
         )
         self._cpu: list[str] = []
 
-    async def run(self, platforms: Sequence[FiveProcesses]) -> None:
+    async def run(self, measured: Sequence[_Measured]) -> None:
         async with AsyncExitStack() as stack:
             http = await stack.enter_async_context(
                 aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
             )
-            visitors = [await self._visitors(stack, http, platform) for platform in platforms]
-            for platform, own in zip(platforms, visitors, strict=True):
+            visitors = [await self._visitors(stack, http, each.platform) for each in measured]
+            for each, own in zip(measured, visitors, strict=True):
                 seconds = _PEOPLE / _WARM_UP_PER_SECOND
                 await self._load(own, per_second=_WARM_UP_PER_SECOND, seconds=seconds)
-                await _mailed(platform, own.people)
+                await _mailed(each.platform, own.people)
             for _ in range(self._arguments.rounds):
-                for name, platform, own in zip(
-                    ("this", "other"), platforms, visitors, strict=False
-                ):
-                    await self._round(name, platform, own)
+                for name, each, own in zip(("this", "other"), measured, visitors, strict=False):
+                    await self._round(name, each, own)
         self._table.print_medians()
         for line in self._cpu:
             print(line)
@@ -127,7 +143,7 @@ class _Bench:
             verdict(f"{column}, ms", value, GOAL_P99_MS, at_most=True)
 
     async def _visitors(
-        self, stack: AsyncExitStack, http: aiohttp.ClientSession, platform: FiveProcesses
+        self, stack: AsyncExitStack, http: aiohttp.ClientSession, platform: Platform
     ) -> Visitors:
         crowd = await stack.enter_async_context(Crowd(platform))
         people = crowd.bring(_PEOPLE)
@@ -139,12 +155,12 @@ class _Bench:
         ]
         return Visitors(people, *clients)
 
-    async def _round(self, name: str, platform: FiveProcesses, visitors: Visitors) -> None:
+    async def _round(self, name: str, measured: _Measured, visitors: Visitors) -> None:
         limit = await asyncio.to_thread(_hashes_per_second, self._arguments.workers)
-        before = self._seconds(platform)
+        before = measured.seconds()
         per_second, seconds = limit * self._arguments.offered, self._arguments.seconds
         logins, *others = await self._load(visitors, per_second=per_second, seconds=seconds)
-        after = self._seconds(platform)
+        after = measured.seconds()
         self._table.add(
             name,
             limit,
@@ -184,14 +200,24 @@ class _Bench:
             ),
         )
 
-    def _seconds(self, platform: FiveProcesses) -> dict[str, float]:
-        used = {name: seconds_of(process.pid) for name, process in platform.processes.items()}
-        used["postgresql"] = seconds_of_tree(self._standing.postgres.pid)
-        used["this bench"] = seconds_of(getpid())
-        return used
+
+def _parts_of_five(platform: FiveProcesses, standing: Ground) -> dict[str, float]:
+    used = {name: seconds_of(process.pid) for name, process in platform.processes.items()}
+    used["postgresql"] = seconds_of_tree(standing.postgres.pid)
+    used["this bench"] = seconds_of(getpid())
+    return used
 
 
-async def _mailed(platform: FiveProcesses, people: Sequence[Person]) -> None:
+def _parts_of_one(platform: SingleProcess) -> dict[str, float]:
+    own = seconds_of(platform.process.pid)
+    return {
+        "the one process": own,
+        "postgresql": seconds_of_tree(platform.process.pid) - own,
+        "this bench": seconds_of(getpid()),
+    }
+
+
+async def _mailed(platform: Platform, people: Sequence[Person]) -> None:
     """Wait until everybody has had their mails: what notify does then is part of no login."""
 
     async def told() -> bool:
