@@ -15,32 +15,20 @@ import argparse
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
-import asyncpg
 
-from bench.cpu import seconds_of, seconds_of_tree
-from bench.figures import Table, percentile, verdict
-from bench.load import Answers, Client, closed
+from bench.figures import Table, verdict
+from bench.load import Client
+from bench.rounds import COLUMNS, Meter
 from bench.starting import Ground, five_processes, ground
-from chassis.testing import eventually
 from tests.platforms.crowd import Crowd
 from tests.platforms.five import FiveProcesses
 from tests.platforms.process import ROOT
 
-GOAL = 500
+GOAL = 800
 _WARM_UP_SECONDS = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """CPU seconds of one round."""
-
-    token: float
-    postgres: float
 
 
 def main() -> None:
@@ -65,23 +53,21 @@ class _Bench:
     def __init__(self, standing: Ground, arguments: argparse.Namespace) -> None:
         self._standing = standing
         self._arguments = arguments
-        self._table = Table(
-            "refreshes", "per second", "p50 ms", "p99 ms", "token us", "pg us", "per core-s"
-        )
+        self._table = Table(*COLUMNS)
 
     async def run(self, platforms: Sequence[FiveProcesses]) -> None:
+        meters = [Meter(self._standing, platform) for platform in platforms]
         async with AsyncExitStack() as stack:
             http = await stack.enter_async_context(aiohttp.ClientSession())
             clients = [await self._clients(stack, http, platform) for platform in platforms]
-            for platform in platforms:
-                for name in ("audit", "notify"):
-                    platform.processes[name].stop()
-            for platform, own in zip(platforms, clients, strict=True):
-                await closed([client.refresh for client in own], seconds=_WARM_UP_SECONDS)
-                await self._drained(platform)
+            for meter, own in zip(meters, clients, strict=True):
+                meter.leave_alone()
+                await meter.load([client.refresh for client in own], seconds=_WARM_UP_SECONDS)
             for _ in range(self._arguments.rounds):
-                for name, platform, own in zip(("this", "other"), platforms, clients, strict=False):
-                    await self._round(name, platform, own)
+                for name, meter, own in zip(("this", "other"), meters, clients, strict=False):
+                    calls = [client.refresh for client in own]
+                    measured = await meter.load(calls, seconds=self._arguments.seconds)
+                    self._table.add(name, *measured.figures)
         self._table.print_medians()
         verdict("refreshes per core-second", self._table.median("this", "per core-s"), GOAL)
 
@@ -93,45 +79,6 @@ class _Bench:
         for step in (crowd.register, crowd.verify, crowd.log_in):
             await step(people)
         return [Client(http, platform.base_url, one.address, one.tokens) for one in people]
-
-    async def _round(self, name: str, platform: FiveProcesses, clients: Sequence[Client]) -> None:
-        before = self._cost(platform)
-        answers = await closed(
-            [client.refresh for client in clients], seconds=self._arguments.seconds
-        )
-        await self._drained(platform)
-        after = self._cost(platform)
-        if set(answers.statuses) != {200}:
-            raise SystemExit(f"not every refresh worked: {dict(answers.statuses)}")
-        self._add(name, answers, Cost(after.token - before.token, after.postgres - before.postgres))
-
-    def _add(self, name: str, answers: Answers, cost: Cost) -> None:
-        self._table.add(
-            name,
-            answers.good,
-            answers.good / self._arguments.seconds,
-            percentile(answers.seconds, 0.5) * 1000,
-            percentile(answers.seconds, 0.99) * 1000,
-            cost.token / answers.good * 1e6,
-            cost.postgres / answers.good * 1e6,
-            answers.good / (cost.token + cost.postgres),
-        )
-
-    def _cost(self, platform: FiveProcesses) -> Cost:
-        return Cost(
-            seconds_of(platform.processes["token"].pid),
-            seconds_of_tree(self._standing.postgres.pid),
-        )
-
-    async def _drained(self, platform: FiveProcesses) -> None:
-        """Wait until token has told everything it had to tell."""
-        url = urlsplit(self._standing.postgres.admin_url)._replace(path=platform.database("token"))
-        connection = await asyncpg.connect(urlunsplit(url))
-        waiting = "SELECT NOT EXISTS (SELECT FROM outbox WHERE published_at IS NULL)"
-        try:
-            await eventually(lambda: connection.fetchval(waiting), within=60)
-        finally:
-            await connection.close()
 
 
 if __name__ == "__main__":
