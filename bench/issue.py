@@ -20,21 +20,19 @@ import argparse
 import asyncio
 from collections.abc import Iterator, Sequence
 from itertools import cycle
-from pathlib import Path
 
 import aiohttp
 
-from bench.figures import Table, verdict
+from bench.command_line import parser, trees
+from bench.figures import verdict
 from bench.filling import Filling
 from bench.identity_at_once import MODULES
 from bench.load import Call, Client
-from bench.rounds import COLUMNS, Meter
+from bench.rounds import Meter, in_turn, per_core_second
 from bench.starting import Ground, five_processes, ground
 from tests.platforms.five import FiveProcesses
-from tests.platforms.process import ROOT
 
 GOAL = 700
-_WARM_UP_SECONDS = 2.0
 _PASSWORD = "any is right"
 # Of those who log in again: nobody twice at the same time.
 _USERS_PER_CLIENT = 4
@@ -42,23 +40,15 @@ _USERS_PER_CLIENT = 4
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.issue",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=6.0, help="of load in a round")
-    parser.add_argument("--clients", type=int, default=16, help="logins at once")
-    parser.add_argument("--users", type=int, default=100_000, help="whom token knows")
-    parser.add_argument("--again", action="store_true", help="replace sessions of a few users")
-    parser.add_argument("--against", type=Path, help="another working tree to compare with")
-    arguments = parser.parse_args()
-    roots = [ROOT, *([arguments.against] if arguments.against else [])]
+    told = parser("bench.issue", __doc__)
+    told.add_argument("--clients", type=int, default=16, help="logins at once")
+    told.add_argument("--users", type=int, default=100_000, help="whom token knows")
+    told.add_argument("--again", action="store_true", help="replace sessions of a few users")
+    arguments = told.parse_args()
     print("starting the platform …", flush=True)
     with (
         ground() as standing,
-        five_processes(standing, roots=roots, modules=MODULES) as platforms,
+        five_processes(standing, roots=trees(arguments), modules=MODULES) as platforms,
     ):
         asyncio.run(_run(standing, platforms, arguments))
 
@@ -66,19 +56,13 @@ def main() -> None:
 async def _run(
     standing: Ground, platforms: Sequence[FiveProcesses], arguments: argparse.Namespace
 ) -> None:
-    meters = [Meter(standing, platform) for platform in platforms]
     async with aiohttp.ClientSession() as http:
-        logins = [await _logins(meter, http, arguments) for meter in meters]
-        table = Table(*COLUMNS)
-        for meter, calls in zip(meters, logins, strict=True):
-            meter.leave_alone()
-            await meter.load(calls, seconds=_WARM_UP_SECONDS)
-        for _ in range(arguments.rounds):
-            for name, meter, calls in zip(("this", "other"), meters, logins, strict=False):
-                measured = await meter.load(calls, seconds=arguments.seconds)
-                table.add(name, *measured.figures)
-    table.print_medians()
-    verdict("sessions issued per core-second", table.median("this", "per core-s"), GOAL)
+        loads = {}
+        for name, platform in zip(("this", "other"), platforms, strict=False):
+            meter = Meter(standing, platform)
+            loads[name] = meter, await _logins(meter, http, arguments)
+        rounds = await in_turn(loads, arguments)
+    verdict("sessions issued per core-second", per_core_second(rounds, "this"), GOAL)
 
 
 async def _logins(

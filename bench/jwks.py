@@ -17,8 +17,8 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 
+from bench.command_line import parser, trees
 from bench.cpu import seconds_of
 from bench.figures import Table, percentile, verdict
 from bench.keep_alive import KeepAlive, Target
@@ -28,7 +28,6 @@ from chassis.clock import SystemClock
 from chassis.crypto import parse_keys
 from contracts.internal import JWKS_PATH
 from tests.platforms.five import FiveProcesses
-from tests.platforms.process import ROOT
 
 GOAL = 5000
 _CLOCK = SystemClock()
@@ -37,22 +36,14 @@ _WARM_UP_SECONDS = 1.0
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.jwks",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=6.0, help="of load in a round")
-    parser.add_argument("--processes", type=int, default=2, help="of clients")
-    parser.add_argument("--connections", type=int, default=16, help="of each such process")
-    parser.add_argument("--against", type=Path, help="another working tree to compare with")
-    arguments = parser.parse_args()
-    roots = [ROOT, *([arguments.against] if arguments.against else [])]
+    told = parser("bench.jwks", __doc__)
+    told.add_argument("--processes", type=int, default=2, help="of clients")
+    told.add_argument("--connections", type=int, default=16, help="of each such process")
+    arguments = told.parse_args()
     print("starting the platform …", flush=True)
     with (
         ground() as standing,
-        five_processes(standing, roots=roots) as platforms,
+        five_processes(standing, roots=trees(arguments)) as platforms,
         KeepAlive(processes=arguments.processes, connections=arguments.connections) as clients,
     ):
         _Bench(clients, arguments).run(platforms)

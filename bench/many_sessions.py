@@ -23,42 +23,33 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import cycle
-from pathlib import Path
 
 import aiohttp
 
-from bench.figures import Table, verdict
+from bench.command_line import parser, trees
+from bench.figures import verdict
 from bench.filling import Filling
 from bench.identity_at_once import MODULES
 from bench.load import Call, Client
-from bench.rounds import COLUMNS, Meter, Round
+from bench.rounds import Meter, Round, in_turn
 from bench.starting import Ground, five_processes, ground
 from chassis.clock import SystemClock
 from services.token.domain.subjects import FRESH_FOR
 from tests.platforms.five import FiveProcesses
-from tests.platforms.process import ROOT
 
 GOAL = 1.3
-_WARM_UP_SECONDS = 2.0
 _NAMES = ("few", "many", "other few", "other many")
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.many_sessions",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--few", type=int, default=10_000, help="sessions of one platform")
-    parser.add_argument("--many", type=int, default=1_000_000, help="sessions of the other")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=6.0, help="of load in a round")
-    parser.add_argument("--clients", type=int, default=16, help="sessions refreshing at once")
-    parser.add_argument("--stale", action="store_true", help="leave users unconfirmed")
-    parser.add_argument("--against", type=Path, help="another working tree to compare with")
-    arguments = parser.parse_args()
-    roots = [root for root in (ROOT, arguments.against) if root for _ in range(2)]
+    told = parser("bench.many_sessions", __doc__)
+    told.add_argument("--few", type=int, default=10_000, help="sessions of one platform")
+    told.add_argument("--many", type=int, default=1_000_000, help="sessions of the other")
+    told.add_argument("--clients", type=int, default=16, help="sessions refreshing at once")
+    told.add_argument("--stale", action="store_true", help="leave users unconfirmed")
+    arguments = told.parse_args()
+    roots = [root for root in trees(arguments) for _ in range(2)]
     print("starting the platforms …", flush=True)
     with (
         ground() as standing,
@@ -70,26 +61,15 @@ def main() -> None:
 async def _run(
     standing: Ground, platforms: Sequence[FiveProcesses], arguments: argparse.Namespace
 ) -> None:
-    names, sizes = _NAMES[: len(platforms)], cycle((arguments.few, arguments.many))
-    meters = [Meter(standing, platform) for platform in platforms]
+    loads = {}
     async with aiohttp.ClientSession() as http:
-        loads = []
-        for meter in meters:
-            crowd = await _filled(meter, next(sizes), stale=arguments.stale)
-            loads.append([_refreshing(http, meter, crowd) for _ in range(arguments.clients)])
-        table = Table(*COLUMNS)
-        for meter, calls in zip(meters, loads, strict=True):
-            meter.leave_alone()
-            await meter.load(calls, seconds=_WARM_UP_SECONDS)
-        rounds = []
-        for _ in range(arguments.rounds):
-            measured = {}
-            for name, meter, calls in zip(names, meters, loads, strict=True):
-                measured[name] = await meter.load(calls, seconds=arguments.seconds)
-                table.add(name, *measured[name].figures)
-            rounds.append(measured)
-    table.print_medians()
-    _conclude(rounds)
+        sizes = cycle((arguments.few, arguments.many))
+        for name, platform in zip(_NAMES, platforms, strict=False):
+            meter = Meter(standing, platform)
+            sessions = await _filled(meter, next(sizes), stale=arguments.stale)
+            calls = [_refreshing(http, meter, sessions) for _ in range(arguments.clients)]
+            loads[name] = meter, calls
+        _conclude(await in_turn(loads, arguments))
 
 
 def _conclude(rounds: Sequence[Mapping[str, Round]]) -> None:

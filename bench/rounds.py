@@ -1,6 +1,8 @@
 """Rounds of load on token: what was answered, and what token and PostgreSQL spent on it."""
 
-from collections.abc import AsyncIterator, Sequence
+import argparse
+import statistics
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
@@ -8,15 +10,16 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from bench.cpu import seconds_of, seconds_of_tree
-from bench.figures import percentile
+from bench.figures import Table, percentile
 from bench.load import Answers, Call, closed
 from bench.starting import Ground
 from chassis.testing import eventually
 from tests.platforms.five import FiveProcesses
 
-COLUMNS = ("answers", "per second", "p50 ms", "p99 ms", "token us", "pg us", "per core-s")
+_COLUMNS = ("answers", "per second", "p50 ms", "p99 ms", "token us", "pg us", "per core-s")
 
 _DRAINED_SECONDS = 60
+_WARM_UP_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Round:
 
     @property
     def figures(self) -> tuple[float, ...]:
-        """Return what COLUMNS name."""
+        """Return what _COLUMNS name."""
         good = self.answers.good
         return (
             good,
@@ -99,3 +102,26 @@ class Meter:
     def _seconds(self) -> tuple[float, float]:
         token = self.platform.processes["token"]
         return seconds_of(token.pid), seconds_of_tree(self.standing.postgres.pid)
+
+
+async def in_turn(
+    loads: Mapping[str, tuple[Meter, Sequence[Call]]], arguments: argparse.Namespace
+) -> Sequence[Mapping[str, Round]]:
+    """Load one platform after the other, round by round, after a warm-up; print it all."""
+    table, rounds = Table(*_COLUMNS), []
+    for meter, calls in loads.values():
+        meter.leave_alone()
+        await meter.load(calls, seconds=_WARM_UP_SECONDS)
+    for _ in range(arguments.rounds):
+        measured = {}
+        for name, (meter, calls) in loads.items():
+            measured[name] = await meter.load(calls, seconds=arguments.seconds)
+            table.add(name, *measured[name].figures)
+        rounds.append(measured)
+    table.print_medians()
+    return rounds
+
+
+def per_core_second(rounds: Sequence[Mapping[str, Round]], name: str) -> float:
+    """Return the median of what one platform answered per CPU second."""
+    return statistics.median(1 / one[name].cost for one in rounds)

@@ -13,11 +13,11 @@ and the largest RSS it has had since its start, for which the goal is. Some minu
 import argparse
 import asyncio
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from uuid import uuid4
 
 import aiohttp
 
+from bench.command_line import parser, trees
 from bench.cpu import memory_of, peak_of
 from bench.figures import Table, verdict
 from bench.identity_at_once import MODULES
@@ -25,7 +25,6 @@ from bench.load import Client
 from bench.rounds import Meter
 from bench.starting import Ground, five_processes, ground
 from tests.platforms.five import FiveProcesses
-from tests.platforms.process import ROOT
 
 GOAL_MIB = 110
 _MIB = 1024 * 1024
@@ -35,20 +34,14 @@ _OK = 200
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.token_memory",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--refreshes", type=int, default=100_000)
-    parser.add_argument("--clients", type=int, default=16, help="sessions refreshing at once")
-    parser.add_argument("--against", type=Path, help="another working tree to compare with")
-    arguments = parser.parse_args()
-    roots = [ROOT, *([arguments.against] if arguments.against else [])]
+    told = parser("bench.token_memory", __doc__, in_rounds=False)
+    told.add_argument("--refreshes", type=int, default=100_000)
+    told.add_argument("--clients", type=int, default=16, help="sessions refreshing at once")
+    arguments = told.parse_args()
     print("starting the platform …", flush=True)
     with (
         ground() as standing,
-        five_processes(standing, roots=roots, modules=MODULES) as platforms,
+        five_processes(standing, roots=trees(arguments), modules=MODULES) as platforms,
     ):
         asyncio.run(_run(standing, platforms, arguments))
 
