@@ -34,6 +34,13 @@ def memory_of(pid: int) -> Memory:
     return Memory(rss=int(sizes["Rss"]) * _KIB, pss=int(sizes["Pss"]) * _KIB)
 
 
+def peak_of(pid: int) -> int:
+    """Return the largest resident set a process has had since its start, in bytes."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    fields = dict(line.partition(":")[::2] for line in lines)
+    return int(fields["VmHWM"].split()[0]) * _KIB
+
+
 def load_average() -> float:
     """Return the load of the last minute: what else the machine was busy with."""
     return os.getloadavg()[0]

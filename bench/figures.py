@@ -12,14 +12,19 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
 
 
+# The longest is that of a tree compared with, and its median.
+_NAME_WIDTH = 20
+
+
 class Table:
     """Rows of numbers under names, printed as they come, each with the load of the machine."""
 
     def __init__(self, *columns: str, decimals: int = 2) -> None:
-        self._columns = ("round", *columns, "load")
+        self._columns = (*columns, "load")
         self._decimals = decimals
         self._rows: dict[str, list[tuple[float, ...]]] = {}
-        print(" ".join(f"{column:>12}" for column in self._columns), flush=True)
+        cells = (f"{column:>12}" for column in self._columns)
+        print(" ".join([f"{'round':>{_NAME_WIDTH}}", *cells]), flush=True)
 
     def add(self, name: str, *values: float) -> None:
         """Print and keep one round."""
@@ -29,7 +34,7 @@ class Table:
 
     def median(self, name: str, column: str) -> float:
         """Return the median of one column."""
-        return self._medians(name)[self._columns.index(column) - 1]
+        return self._medians(name)[self._columns.index(column)]
 
     def print_medians(self) -> None:
         """Print the median of every column."""
@@ -41,7 +46,7 @@ class Table:
 
     def _print(self, name: str, values: Sequence[float]) -> None:
         cells = [f"{value:>12.{self._decimals}f}" for value in values]
-        print(" ".join([f"{name:>12}", *cells]), flush=True)
+        print(" ".join([f"{name:>{_NAME_WIDTH}}", *cells]), flush=True)
 
 
 def verdict(name: str, value: float, goal: float, *, at_most: bool = False) -> None:

@@ -42,7 +42,7 @@ class Parts:
 class FiveProcesses(Platform):
     """The five deployables, each a process of its own, run from the working tree at *root*.
 
-    *modules* names what is run instead of a service's own module.
+    *modules* names what is run instead of a service's own module: of this tree, whatever *root*.
     """
 
     shape = "five processes"
@@ -106,10 +106,11 @@ class FiveProcesses(Platform):
             environment = self._service_environment(name)
             log = self.folder / f"{name}.log"
             module = self._modules.get(name, f"services.{name}")
-            self._process(f"{module} migrate", environment, log).run()
-            self.processes[name] = self._process(module, environment, log)
-        self.processes["gateway"] = self._process(
-            "gateway", self._gateway_environment(), self.folder / "gateway.log"
+            root = ROOT if name in self._modules else self._root
+            PlatformProcess(f"{module} migrate", environment, log, root=root).run()
+            self.processes[name] = PlatformProcess(module, environment, log, root=root)
+        self.processes["gateway"] = PlatformProcess(
+            "gateway", self._gateway_environment(), self.folder / "gateway.log", root=self._root
         )
         for process in self.processes.values():
             process.start()
@@ -135,9 +136,6 @@ class FiveProcesses(Platform):
             database = self.database(name)
             roles = [f"{database}_owner", f"{database}_app"]
             await drop_test_database(self._parts.postgres_admin_url, database=database, roles=roles)
-
-    def _process(self, module: str, environment: Mapping[str, str], log: Path) -> PlatformProcess:
-        return PlatformProcess(module, environment, log, root=self._root)
 
     def _service_environment(self, name: str) -> dict[str, str]:
         database = self.database(name)
