@@ -8,7 +8,8 @@ from chassis.errors import MethodNotAllowed, NotFound
 from chassis.rates import Rate
 from gateway.pages.hosted import MAILED, HostedPages
 from gateway.paths import segments_of
-from gateway.routing.loading import BUILT_IN, RoutesInvalid, Surroundings, load_table
+from gateway.routing.loading import BUILT_IN, Surroundings, load_table
+from gateway.routing.source import RoutesInvalid
 from gateway.routing.table import RouteTable
 
 FILE = """
@@ -87,9 +88,11 @@ class TestLimits:
     def test_shared_ones_by_their_name_own_ones_by_the_route(self, shop: RouteTable) -> None:
         """A limit of the route's own counts per user, or per address for strangers."""
         shared, own = shop.find(("shop", "items", "7"), "GET").limits
-        assert shared.demand(address="1.2.3.4", user="u").key == "shared:address:1.2.3.4"
-        assert own.demand(address="1.2.3.4", user="u").key.endswith("{id}:user:u")
-        assert own.demand(address="1.2.3.4", user=None).key.endswith("{id}:address:1.2.3.4")
+        assert shared.demand(address="1.2.3.4", user="u").key == "shared@10/minute:address:1.2.3.4"
+        assert own.demand(address="1.2.3.4", user="u").key.endswith("{id}@600/minute:user:u")
+        assert own.demand(address="1.2.3.4", user=None).key.endswith(
+            "{id}@600/minute:address:1.2.3.4"
+        )
 
 
 class TestBuiltIn:
