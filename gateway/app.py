@@ -64,7 +64,9 @@ def build(
     counting = _counting(settings, clock, metrics)
     headers = OutgoingHeaders.under(settings.public_base_url)
     proxy = Proxy(signers=signers, headers=headers, metrics=metrics)
-    edge = edge_of(settings, site, knowledge, counting.limiter, proxy, metrics)
+    edge = edge_of(
+        settings, site, knowledge, limiter=counting.limiter, proxy=proxy, metrics=metrics
+    )
     with_events = bool(bus or settings.rabbitmq_url)
     add_checks(health, knowledge.keys, knowledge.revocations, with_events=with_events)
 
@@ -88,6 +90,7 @@ def edge_of(
     settings: GatewaySettings,
     site: Site,
     knowledge: Knowledge,
+    *,
     limiter: Limiter,
     proxy: Forwarder,
     metrics: Metrics,
