@@ -1,7 +1,7 @@
 """The shape every deployable has in memory: two ASGI apps, a lifespan, a health."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -23,6 +23,7 @@ from chassis.middleware import AssertionMiddleware, RequestMiddleware, state_of
 from chassis.settings import ProcessSettings
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
+Reload = Callable[[], Awaitable[None]]
 
 
 @dataclass(kw_only=True)
@@ -31,6 +32,7 @@ class Deployable:
 
     `lifespan` opens what the app needs and closes it again; it is entered before the first
     request and left after the last. `protocol` is uvicorn's HTTP protocol for the public port.
+    `reload` is called on SIGHUP, by those who have something to read again.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Deployable:
     health: Health
     metrics: Metrics
     protocol: type[asyncio.Protocol] | Literal["httptools"] = "httptools"
+    reload: Reload | None = None
     ops: ASGIApp = field(init=False)
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from chassis.app import Deployable
+from chassis.hangup import Hangups
 from chassis.logs import get_logger
 
 log = get_logger(__name__)
@@ -136,18 +137,19 @@ class Serving:
 async def serve(
     deployables: Sequence[Deployable], *, on_started: Callable[[Serving], None] | None = None
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then drain and return."""
+    """Serve until SIGTERM or SIGINT, then drain and return; SIGHUP reloads (`chassis.hangup`)."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     serving = Serving(deployables)
-    await serving.start()
-    if on_started:
-        on_started(serving)
-    await stop.wait()
-    log.info("process.draining")
-    await serving.drain()
+    async with Hangups(deployables, stop):
+        await serving.start()
+        if on_started:
+            on_started(serving)
+        await stop.wait()
+        log.info("process.draining")
+        await serving.drain()
     log.info("process.stopped")
 
 

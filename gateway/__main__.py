@@ -1,12 +1,9 @@
-"""Start the gateway: `python -m gateway`."""
+"""Start the gateway: `python -m gateway [serve|check]`."""
 
-from chassis.logs import configure
-from chassis.server import run
-from chassis.settings import load
+from chassis.entrypoint import main
 from gateway.app import build
+from gateway.check.command import check
 from gateway.settings import GatewaySettings
 
 if __name__ == "__main__":
-    settings = load(GatewaySettings)
-    configure(level=settings.log_level, style=settings.log_format)
-    run(lambda: build(settings))
+    main("gateway", GatewaySettings, build, commands={"check": check})

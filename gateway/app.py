@@ -1,62 +1,38 @@
 """How the gateway is put together; the only place that constructs."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from yarl import URL
-
 from chassis.app import Deployable
-from chassis.assertions import AssertionSigner
 from chassis.background import Background
 from chassis.bus import EventBus
 from chassis.clock import Clock, SystemClock
 from chassis.health import Health
-from chassis.internal import InternalClient
-from chassis.jwt import AccessTokenVerifier
 from chassis.metrics import Metrics
 from chassis.middleware import RequestMiddleware
 from chassis.rabbitmq import RabbitMQBus
 from chassis.settings import refused
 from gateway.address import ClientAddresses
-from gateway.authentication import Authentication
 from gateway.block_feed import BINDINGS as BLOCKS
-from gateway.block_feed import BlockFeed
-from gateway.block_file import BlockFile
-from gateway.blocklist import BlockList
 from gateway.browser.wiring import browsers
 from gateway.cors import CrossOrigin
-from gateway.denials import Denials
-from gateway.denylist import DenyList
 from gateway.edge import Edge, Parts
-from gateway.keys import KeyStore
+from gateway.knowledge import Knowledge, knowledge_of, signers_of
 from gateway.limits.failover import FailoverLimiter
+from gateway.limits.limiter import Limiter
 from gateway.limits.memory import MemoryLimiter
 from gateway.limits.redis import RedisLimiter
 from gateway.open_requests import OpenRequests
-from gateway.pages.hosted import MAILED, REFERENCE, HostedPages
 from gateway.protocol import GatewayProtocol
 from gateway.proxy.forwarding import Proxy
 from gateway.proxy.headers import OutgoingHeaders
+from gateway.proxy.inbound import Forwarder
 from gateway.readiness import add_checks
 from gateway.revocations import BINDINGS as REVOCATIONS
-from gateway.revocations import RevocationFeed
-from gateway.routing.loading import BUILT_IN, RoutesInvalid, Surroundings, load_table
-from gateway.routing.table import RouteTable
+from gateway.routing.source import RoutesInvalid
+from gateway.routing.wiring import Site, site_of
 from gateway.settings import GatewaySettings
-from gateway.tokens import VerifiedTokens
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Knowledge:
-    """What the gateway knows of tokens and addresses, where from, and what it tells others."""
-
-    client: InternalClient
-    keys: KeyStore
-    revocations: RevocationFeed
-    authentication: Authentication
-    blocks: BlockFeed
-    denials: Denials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +42,11 @@ class _Counting:
     memory: MemoryLimiter
     redis: RedisLimiter | None = None
     failover: FailoverLimiter | None = None
+
+    @property
+    def limiter(self) -> Limiter:
+        """Return what decides."""
+        return self.failover or self.memory
 
 
 def build(
@@ -77,11 +58,15 @@ def build(
     """
     clock = clock or SystemClock()
     metrics, health = Metrics(), Health()
-    signers = _signers(settings, clock)
-    knowledge = _knowledge(settings, signers, clock, metrics)
+    site = _site(settings, metrics)
+    signers = signers_of(settings, clock)
+    knowledge = knowledge_of(settings, signers, clock, metrics)
     counting = _counting(settings, clock, metrics)
-    proxy = Proxy(signers=signers, headers=_outgoing(settings), metrics=metrics)
-    edge = _edge(settings, knowledge, counting, proxy, metrics)
+    headers = OutgoingHeaders.under(settings.public_base_url)
+    proxy = Proxy(signers=signers, headers=headers, metrics=metrics)
+    edge = edge_of(
+        settings, site, knowledge, limiter=counting.limiter, proxy=proxy, metrics=metrics
+    )
     with_events = bool(bus or settings.rabbitmq_url)
     add_checks(health, knowledge.keys, knowledge.revocations, with_events=with_events)
 
@@ -97,12 +82,42 @@ def build(
         health=health,
         metrics=metrics,
         protocol=GatewayProtocol,
+        reload=site.routes.reload,
+    )
+
+
+def edge_of(
+    settings: GatewaySettings,
+    site: Site,
+    knowledge: Knowledge,
+    *,
+    limiter: Limiter,
+    proxy: Forwarder,
+    metrics: Metrics,
+) -> Edge:
+    """Build what judges requests; `gateway.check` has it judge some that nobody has sent."""
+    return Edge(
+        Parts(
+            routes=site.routes,
+            hosts=settings.hosts,
+            addresses=ClientAddresses(settings.trusted_proxies),
+            blocks=knowledge.blocks,
+            open_requests=OpenRequests(settings.max_open_requests_per_address, metrics),
+            denials=knowledge.denials,
+            origins=CrossOrigin(settings.cors_allowed_origins),
+            authentication=knowledge.authentication,
+            browsers=browsers(settings, knowledge.authentication),
+            limiter=limiter,
+            proxy=proxy,
+            pages=site.pages,
+            metrics=metrics,
+        )
     )
 
 
 @asynccontextmanager
 async def _alive(
-    knowledge: _Knowledge,
+    knowledge: Knowledge,
     counting: _Counting,
     proxy: Proxy,
     background: Background,
@@ -129,7 +144,7 @@ async def _alive(
         yield
 
 
-async def _connect(stack: AsyncExitStack, bus: EventBus, knowledge: _Knowledge) -> None:
+async def _connect(stack: AsyncExitStack, bus: EventBus, knowledge: Knowledge) -> None:
     """Hear what others tell, and tell others what was refused."""
     if isinstance(bus, RabbitMQBus):  # made here; an in-process bus is its maker's to close
         stack.push_async_callback(bus.close)
@@ -147,63 +162,10 @@ async def _connect(stack: AsyncExitStack, bus: EventBus, knowledge: _Knowledge) 
     stack.push_async_callback(knowledge.denials.close)
 
 
-def _edge(
-    settings: GatewaySettings,
-    knowledge: _Knowledge,
-    counting: _Counting,
-    proxy: Proxy,
-    metrics: Metrics,
-) -> Edge:
-    pages = HostedPages(*MAILED, *(REFERENCE if settings.serves_docs else ()))
-    return Edge(
-        Parts(
-            table=_table(settings, pages),
-            hosts=settings.hosts,
-            addresses=ClientAddresses(settings.trusted_proxies),
-            blocks=knowledge.blocks,
-            open_requests=OpenRequests(settings.max_open_requests_per_address, metrics),
-            denials=knowledge.denials,
-            origins=CrossOrigin(settings.cors_allowed_origins),
-            authentication=knowledge.authentication,
-            browsers=browsers(settings, knowledge.authentication),
-            limiter=counting.failover or counting.memory,
-            proxy=proxy,
-            pages=pages,
-            metrics=metrics,
-        )
-    )
-
-
 def _rabbitmq(settings: GatewaySettings) -> EventBus | None:
     if settings.rabbitmq_url is None:
         return None
     return RabbitMQBus(settings.rabbitmq_url.get_secret_value(), name="gateway")
-
-
-def _knowledge(
-    settings: GatewaySettings,
-    signers: Mapping[str, AssertionSigner],
-    clock: Clock,
-    metrics: Metrics,
-) -> _Knowledge:
-    tokens, denylist = VerifiedTokens(clock), DenyList(clock)
-    client = InternalClient(settings.token_url, signers["token"], connections=4)
-    audit = InternalClient(settings.audit_url, signers["audit"], connections=1)
-    file = BlockFile(settings.state_dir)
-    keys = KeyStore(client, clock, metrics, on_removed=lambda kid: tokens.drop("kid", kid))
-    verifier = AccessTokenVerifier(
-        issuer=settings.public_base_url, audience=settings.audience, clock=clock
-    )
-    return _Knowledge(
-        client=client,
-        keys=keys,
-        revocations=RevocationFeed(
-            client, clock, metrics, denylist=denylist, tokens=tokens, keys=keys
-        ),
-        authentication=Authentication(verifier, keys, denylist, tokens),
-        blocks=BlockFeed(audit, clock, metrics, blocks=BlockList(clock), file=file),
-        denials=Denials(clock, metrics),
-    )
 
 
 def _counting(settings: GatewaySettings, clock: Clock, metrics: Metrics) -> _Counting:
@@ -214,29 +176,8 @@ def _counting(settings: GatewaySettings, clock: Clock, metrics: Metrics) -> _Cou
     return _Counting(memory=memory, redis=redis, failover=FailoverLimiter(redis, memory, metrics))
 
 
-def _table(settings: GatewaySettings, pages: HostedPages) -> RouteTable:
-    switches = {"dev_inbox": settings.dev_inbox, "docs": settings.serves_docs}
-    flags = {settings.environment} | {name for name, on in switches.items() if on}
-    surroundings = Surroundings(
-        services=settings.services,
-        rates=settings.rates,
-        flags=frozenset(flags),
-        pages=pages.names,
-    )
-    own = (settings.routes_file,) if settings.routes_file else ()
+def _site(settings: GatewaySettings, metrics: Metrics) -> Site:
     try:
-        return load_table(surroundings, BUILT_IN, *own)
+        return site_of(settings, metrics)
     except RoutesInvalid as error:
         raise refused(error.lines) from None
-
-
-def _signers(settings: GatewaySettings, clock: Clock) -> Mapping[str, AssertionSigner]:
-    return {
-        audience: AssertionSigner(issuer="gateway", audience=audience, secrets=secrets, clock=clock)
-        for audience, secrets in settings.assertion_secrets.items()
-    }
-
-
-def _outgoing(settings: GatewaySettings) -> OutgoingHeaders:
-    public = URL(settings.public_base_url)
-    return OutgoingHeaders(scheme=public.scheme, host=public.host_port_subcomponent or "")

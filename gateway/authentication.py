@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from chassis.jwt import AccessToken, AccessTokenVerifier, InvalidToken, TokenExpired, UnknownKey
+from gateway.access import check_access
 from gateway.browser.mode import Credentials
 from gateway.denylist import DenyList
-from gateway.errors import RoleMissing, TokenRequired
 from gateway.keys import KeyStore
 from gateway.routing.table import Route
 from gateway.tokens import VerifiedTokens
@@ -36,21 +36,18 @@ class Authentication:
         """Return the token that says who calls *route*, or None for nobody.
 
         Raises TokenRequired, InvalidToken, TokenExpired, TokenRevoked, TokenStale, RoleMissing,
-        KeysUnavailable.
+        ScopeMissing, KeysUnavailable.
         """
         if route.access == "public":
             return None
         if route.access == "optional":
             return await self._any_of_ours(route, credentials)
         text = bearer_token(credentials.authorization)
-        if text is None:
-            raise TokenRequired
-        token = await self._verified(text)
-        refusal = self._denylist.refusal(token)
+        token = await self._verified(text) if text is not None else None
+        refusal = self._denylist.refusal(token) if token else None
         if refusal:
             raise refusal
-        if route.roles and not route.roles & token.roles:
-            raise RoleMissing(token.sub)
+        check_access(route, token)
         return token
 
     async def session_of(self, cookie: str) -> UUID | None:

@@ -38,6 +38,7 @@ REPORTED = frozenset(
         "csrf_token_missing",
         "csrf_token_of_another_session",
         "forbidden",
+        "insufficient_scope",
         "invalid_token",
         "rate_limited",
         "token_revoked",

@@ -5,7 +5,7 @@ limits → upstream, page or answer of our own. What is refused on the way is to
 (`gateway.denials`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import Counter
@@ -30,13 +30,13 @@ from gateway.denials import Denials
 from gateway.errors import MisdirectedRequest, RateLimited
 from gateway.framing import Framing, framing_of, values_of
 from gateway.limits.headers import rate_limit_headers
-from gateway.limits.limiter import Limiter
+from gateway.limits.limiter import Demand, Limiter
 from gateway.open_requests import OpenRequests
 from gateway.pages.hosted import HostedPages
 from gateway.paths import segments_of, target_of
-from gateway.proxy.forwarding import Proxy
-from gateway.proxy.inbound import Inbound
-from gateway.routing.table import Route, RouteTable
+from gateway.proxy.inbound import Forwarder, Inbound
+from gateway.routing.live import LiveRoutes
+from gateway.routing.table import Route
 
 # What a product's own answers get when they do not say it themselves; ours get all of the chassis'.
 _PRODUCT_HEADERS = {
@@ -48,7 +48,7 @@ _PRODUCT_HEADERS = {
 class Parts:
     """What judges and serves; *hosts* is empty when any Host will do."""
 
-    table: RouteTable
+    routes: LiveRoutes
     hosts: frozenset[str]
     addresses: ClientAddresses
     blocks: BlockFeed
@@ -58,7 +58,7 @@ class Parts:
     authentication: Authentication
     browsers: Browsers
     limiter: Limiter
-    proxy: Proxy
+    proxy: Forwarder
     pages: HostedPages
     metrics: Metrics
 
@@ -99,11 +99,12 @@ class Edge:
         reply.add(parts.origins.headers(scope))
         self._check_host(framing)
         segments = segments_of(scope["raw_path"])
-        preflight = parts.origins.preflight(scope, parts.table.methods_of(segments))
+        table = parts.routes.table
+        preflight = parts.origins.preflight(scope, table.methods_of(segments))
         if preflight is not None:
             await preflight(scope, receive, reply)
             return
-        route = scope["route"] = parts.table.find(segments, scope["method"])
+        route = scope["route"] = table.find(segments, scope["method"])
         credentials, token = await self._admit(scope, route, reply)
         await self._limit(route, address, token, reply)
         if route.upstream is None:
@@ -145,10 +146,8 @@ class Edge:
     ) -> None:
         if not route.limits:
             return
-        key = limit_key(address)
-        user = str(token.sub) if token else None
         decision = await self._parts.limiter.decide(
-            [limit.demand(address=key, user=user) for limit in route.limits],
+            demands_of(route, address, token),
             # Where a token is optional, one of an ended session still says who it was.
             None if route.access == "optional" else token,
         )
@@ -156,6 +155,13 @@ class Edge:
         if not decision.allowed:
             self._limited.labels(decision.tightest.demand.name).inc()
             raise RateLimited(retry_after=decision.retry_after)
+
+
+def demands_of(route: Route, address: Address, token: AccessToken | None) -> Sequence[Demand]:
+    """Return what a request to *route* is counted as."""
+    key = limit_key(address)
+    user = str(token.sub) if token else None
+    return [limit.demand(address=key, user=user) for limit in route.limits]
 
 
 class _Reply:

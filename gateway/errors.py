@@ -1,5 +1,6 @@
 """What the gateway refuses, by name."""
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from uuid import UUID
 
@@ -107,6 +108,23 @@ class RoleMissing(Forbidden):
 
     def __init__(self, actor: UUID) -> None:
         super().__init__(headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'})
+        self.actor = actor
+
+
+class ScopeMissing(Forbidden):
+    """The token is good, but none of the route's scopes (or roles) is in it (RFC 6750 §3.1).
+
+    *scopes* are told to the client, *actor* to no one outside.
+    """
+
+    code = "insufficient_scope"
+    title = "The access token does not have the scope for this."
+
+    def __init__(self, actor: UUID, scopes: Iterable[str]) -> None:
+        needed = " ".join(sorted(scopes))
+        super().__init__(
+            headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{needed}"'}
+        )
         self.actor = actor
 
 

@@ -9,6 +9,7 @@ from yarl import URL
 
 from chassis.rates import Rate, RateField
 from chassis.settings import KeyList, Networks, ProcessSettings
+from gateway.weak_secrets import find_weak
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -85,10 +86,15 @@ class GatewaySettings(ProcessSettings):
         return value
 
     @model_validator(mode="after")
-    def _https_in_production(self) -> Self:
-        exposed = URL(self.public_base_url).scheme == "http" and not self.on_plain_loopback
-        if exposed and self.environment == "production":
-            raise ValueError("PUBLIC_BASE_URL: must be https when ENVIRONMENT=production")
+    def _fit_for_production(self) -> Self:
+        """Refuse, all at once, what is tolerable on a developer's machine alone."""
+        if self.environment != "production":
+            return self
+        complaints = list(find_weak(self._secrets))
+        if URL(self.public_base_url).scheme == "http" and not self.on_plain_loopback:
+            complaints.append("PUBLIC_BASE_URL: must be https when ENVIRONMENT=production")
+        if complaints:
+            raise ValueError("; ".join(complaints))
         return self
 
     @property
@@ -137,6 +143,11 @@ class GatewaySettings(ProcessSettings):
             "notify": self.assertion_secrets_to_notify,
             "audit": self.assertion_secrets_to_audit,
         }
+
+    @property
+    def _secrets(self) -> dict[str, tuple[bytes, ...]]:
+        edges = {f"ASSERTION_SECRETS_TO_{k.upper()}": v for k, v in self.assertion_secrets.items()}
+        return {"CSRF_KEYS": self.csrf_keys, **edges}
 
     @property
     def rates(self) -> dict[str, Rate]:

@@ -12,7 +12,7 @@ from starlette.types import Receive, Send
 from yarl import URL
 
 from chassis.assertions import HEADER, AssertionSigner
-from chassis.errors import PayloadTooLarge, Problem
+from chassis.errors import Problem
 from chassis.logs import get_logger
 from chassis.metrics import Metrics
 from gateway.errors import UpstreamFailed, UpstreamSlow, UpstreamUnavailable
@@ -76,15 +76,14 @@ class Proxy:
         Raises PayloadTooLarge, RequestTimeout, and what went wrong upstream: UpstreamUnavailable,
         UpstreamFailed, UpstreamSlow. A client that leaves ends the exchange quietly.
         """
-        if (request.framing.content_length or 0) > request.route.body_limit:
-            raise PayloadTooLarge
+        request.check_length()
         patience = Patience(request.route.read_timeout)
         body = RequestBody(receive, limit=request.route.body_limit, patience=patience)
         try:
             async with asyncio.timeout(None) as leash:
                 watch = asyncio.create_task(body.watch(leash))
                 try:
-                    await self._exchange(request, body, patience, send)
+                    await self._within_total(request, body, patience, send)
                 finally:
                     watch.cancel()
         except ClientGone:
@@ -98,6 +97,16 @@ class Proxy:
             request.state.problem_code = problem.code
             raise
 
+    async def _within_total(
+        self, request: Inbound, body: RequestBody, patience: Patience, send: Send
+    ) -> None:
+        """Exchange within the route's time for all of it. Raises UpstreamSlow."""
+        try:
+            async with asyncio.timeout(request.route.total_timeout):
+                await self._exchange(request, body, patience, send)
+        except TimeoutError:
+            raise UpstreamSlow from None
+
     async def _exchange(
         self, request: Inbound, body: RequestBody, patience: Patience, send: Send
     ) -> None:
@@ -105,7 +114,10 @@ class Proxy:
         response = await self._open(request, content, body, patience)
         try:
             headers = answer_headers(
-                response.raw_headers, response.status, service=request.upstream.service
+                response.raw_headers,
+                response.status,
+                service=request.upstream.service,
+                changes=request.route.headers.response,
             )
             await _send(send, {"status": response.status, "headers": headers}, "start")
             while piece := await _next_piece(response, request, body, patience):

@@ -1,61 +1,29 @@
-"""Headers on their way in and out: what is one hop's own stays, what says who calls is ours.
-
-RFC 9110 §7.6.1 for the hop-by-hop headers; D13 and D19 for the rest.
-"""
+"""Headers on their way in and out: what is one hop's own stays, what says who calls is ours."""
 
 import re
 from collections.abc import Iterable
+from typing import Self
 
 from multidict import CIMultiDict
+from yarl import URL
 
 from contracts.browser import DEVICE_HEADER
 from gateway.browser.csrf import has_form
 from gateway.browser.mode import CSRF_HEADER
+from gateway.header_names import (
+    DROPPED_FROM_ANSWERS,
+    FOR_THE_WHOLE_HOST,
+    FRAMING,
+    HOP_BY_HOP,
+    is_identity,
+)
 from gateway.proxy.inbound import Inbound
+from gateway.routing.header_rules import HeaderChanges
 
 Headers = list[tuple[bytes, bytes]]
 
-_HOP_BY_HOP = frozenset(
-    {
-        "connection",
-        "http2-settings",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authentication-info",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-# The framing is written anew, and 100-continue is answered here.
-_OURS = frozenset({"content-length", "expect", "host"})
-# Who the client is and what it asked for is for the gateway alone to say.
-_IDENTITY = re.compile(
-    r"x-forwarded(-.*)?|forwarded|x-auth-.*|gatehouse-assertion|x-request-id|traceparent|"
-    r"x-real-ip|x-client-ip|client-ip|true-client-ip|cf-connecting-ip|x-cluster-client-ip|"
-    r"fastly-client-ip|x-azure-clientip|x-originating-ip|x-proxyuser-ip|x-remote-(ip|addr)|"
-    r"(wl-)?proxy-client-ip|x-envoy-external-address|"
-    r"(x-)?(remote|authenticated)-user|x-(remote-|authenticated-)?(user(?!-agent)|roles?|groups?)(-.*)?|"
-    r"x-original-(url|uri|host)|x-rewrite-url|x-host|x-http-method(-override)?|x-method-override|"
-    r"proxy"  # which CGI programs read as HTTP_PROXY
-)
 # A cookie without a name is sent back as its value alone: `=gatehouse-x` is `gatehouse-x`.
 _PLATFORM_COOKIE = re.compile(rb"(?i)[\s=]*(__Host-|__Secure-)?gatehouse[-_]")
-_DROPPED_FROM_ANSWERS = frozenset({"date", "x-request-id"})  # both are set anew here
-# What speaks for the whole host, which a product shares with the platform and other products.
-_FOR_THE_WHOLE_HOST = frozenset(
-    {
-        "alt-svc",
-        "clear-site-data",
-        "nel",
-        "report-to",
-        "service-worker-allowed",
-        "strict-transport-security",
-    }
-)
 _NO_BODY = frozenset({204, 304})
 
 
@@ -66,11 +34,18 @@ class OutgoingHeaders:
         self._scheme = scheme
         self._host = host
 
+    @classmethod
+    def under(cls, public_base_url: str) -> Self:
+        """Return the one for a gateway that people reach by this URL."""
+        public = URL(public_base_url)
+        return cls(scheme=public.scheme, host=public.host_port_subcomponent or "")
+
     def build(self, request: Inbound) -> CIMultiDict[str]:
         """Return what the upstream gets, without an assertion."""
         headers: CIMultiDict[str] = CIMultiDict()
+        removed = request.route.headers.request.names
         for name, value in _end_to_end(request.headers):
-            kept = _for_upstream(name, value, request)
+            kept = None if name in removed else _for_upstream(name, value, request)
             if kept is not None:
                 headers.add(name, _text(kept))
         if request.framing.has_body and request.framing.content_length is not None:
@@ -85,20 +60,29 @@ class OutgoingHeaders:
             headers["x-auth-session"] = str(request.principal.session_id)
             headers["x-auth-roles"] = ",".join(sorted(request.principal.roles))
         headers.update(request.told)
+        headers.update(request.route.headers.request.set)
         return headers
 
 
-def answer_headers(raw: Iterable[tuple[bytes, bytes]], status: int, *, service: bool) -> Headers:
-    """Return what the client gets of an upstream's headers.
+def answer_headers(
+    raw: Iterable[tuple[bytes, bytes]],
+    status: int,
+    *,
+    service: bool,
+    changes: HeaderChanges,
+) -> Headers:
+    """Return what the client gets of an upstream's headers, with the *changes* of its route.
 
     A product's upstream may not set cookies that look like the platform's, nor speak for the
     whole host.
     """
-    kept = []
+    kept = list(changes.encoded)
     for name, value in _end_to_end(raw):
-        if name in _DROPPED_FROM_ANSWERS or (name == "content-length" and status in _NO_BODY):
+        if name in DROPPED_FROM_ANSWERS or (name == "content-length" and status in _NO_BODY):
             continue
-        if name in _FOR_THE_WHOLE_HOST and not service:
+        if name in changes.names:
+            continue
+        if name in FOR_THE_WHOLE_HOST and not service:
             continue
         if name == "set-cookie" and not service and _PLATFORM_COOKIE.match(value):
             continue
@@ -108,8 +92,7 @@ def answer_headers(raw: Iterable[tuple[bytes, bytes]], status: int, *, service: 
 
 def _for_upstream(name: str, value: bytes, request: Inbound) -> bytes | None:
     """Return the value of an end-to-end header as the upstream gets it, or None."""
-    # Some frameworks read X_Auth_Subject as X-Auth-Subject.
-    if name in _OURS or _IDENTITY.fullmatch(name.replace("_", "-")):
+    if name in FRAMING or is_identity(name):
         return None
     if name == "authorization":
         return value if request.route.forward_token else None
@@ -144,7 +127,7 @@ def _end_to_end(raw: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, bytes]]:
         if name == "connection"
         for token in value.decode("latin-1").split(",")
     }
-    return [(name, value) for name, value in headers if name not in _HOP_BY_HOP | named]
+    return [(name, value) for name, value in headers if name not in HOP_BY_HOP | named]
 
 
 def _text(value: bytes) -> str:

@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 from uuid import UUID
 
+from starlette.types import Receive, Send
+
 from chassis.caller import Principal
+from chassis.errors import PayloadTooLarge
 from chassis.middleware import RequestState
 from chassis.networks import Address
 from gateway.framing import Framing
@@ -31,3 +35,16 @@ class Inbound:
     in_browser: bool = False
     told: Mapping[str, str] = field(default_factory=dict, repr=False)
     proven_sid: UUID | None = None
+
+    def check_length(self) -> None:
+        """Look at the announced length of the body. Raises PayloadTooLarge."""
+        if (self.framing.content_length or 0) > self.route.body_limit:
+            raise PayloadTooLarge
+
+
+class Forwarder(Protocol):
+    """Where a judged request goes: to its upstream, or only to whoever asks what would happen."""
+
+    async def forward(self, request: Inbound, receive: Receive, send: Send) -> None:
+        """Pass *request* on and its answer back."""
+        ...

@@ -1,14 +1,12 @@
 """Reading the route files: built-in, then the operator's; every complaint at once."""
 
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from chassis.rates import Rate
-from gateway.routing.schema import LimitSpec, RouteFile, RouteSpec, UpstreamSpec
+from gateway.routing.schema import SCOPE_PREFIX, LimitSpec, RouteSpec, UpstreamSpec
+from gateway.routing.source import RoutesInvalid, Source, read_source
 from gateway.routing.table import DuplicateRoute, Limit, Route, RouteTable, Upstream
 
 BUILT_IN = Path(__file__).parents[1] / "routes.toml"
@@ -16,14 +14,6 @@ BUILT_IN = Path(__file__).parents[1] / "routes.toml"
 _SERVICE_BODY_BYTES = 64 * 1024
 _PRODUCT_BODY_BYTES = 10 * 1024 * 1024
 _PAGE_TIMEOUT = 30.0
-
-
-class RoutesInvalid(Exception):  # noqa: N818 - said of the files
-    """The route files do not hold; `lines` says everything that is wrong."""
-
-    def __init__(self, lines: Sequence[str]) -> None:
-        super().__init__("; ".join(lines))
-        self.lines = list(lines)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,24 +28,26 @@ class Surroundings:
 
 def load_table(surroundings: Surroundings, *paths: Path) -> RouteTable:
     """Build the table from the files at *paths*. Raises RoutesInvalid."""
-    files = [_read(path) for path in paths]
-    builder = _Builder(surroundings, files)
-    routes = [builder.route(spec) for spec in builder.specs]
-    try:
-        table = RouteTable(route for route in routes if route)
-    except DuplicateRoute as error:
-        builder.complaints.append(str(error))
-    if builder.complaints:
-        raise RoutesInvalid(builder.complaints)
+    sources, complaints = [], []
+    for path in paths:
+        try:
+            sources.append(read_source(path))
+        except RoutesInvalid as error:
+            complaints += error.lines
+    builder = _Builder(surroundings, sources)
+    table = builder.table()
+    complaints += builder.complaints
+    if complaints:
+        raise RoutesInvalid(complaints)
     return table
 
 
 class _Builder:
     """Resolves the names in route specs and collects what cannot be resolved."""
 
-    def __init__(self, surroundings: Surroundings, files: Iterable[RouteFile]) -> None:
+    def __init__(self, surroundings: Surroundings, sources: Iterable[Source]) -> None:
         self.complaints: list[str] = []
-        self.specs: list[RouteSpec] = []
+        self._specs: list[tuple[str, RouteSpec]] = []
         self._flags = surroundings.flags
         self._rates = surroundings.rates
         self._pages = surroundings.pages
@@ -63,28 +55,36 @@ class _Builder:
         self._timeouts: dict[str, float] = {}
         self._upstreams: dict[str, Upstream] = {}
         for name, url in surroundings.services.items():
-            self._add_upstream(UpstreamSpec(name=name, url=url), service=True)
-        for file in files:
-            self._limits |= file.limits
-            self.specs += file.route
-            for spec in file.upstream:
-                self._add_upstream(spec, service=False)
+            self._add_upstream(UpstreamSpec(name=name, url=url), "settings", service=True)
+        for source in sources:
+            self._add_limits(source)
+            self._specs += zip(source.places["route"], source.file.route, strict=True)
+            declared = zip(source.places["upstream"], source.file.upstream, strict=True)
+            for place, spec in declared:
+                self._add_upstream(spec, place, service=False)
 
-    def route(self, spec: RouteSpec) -> Route | None:
-        """Return the route of *spec*, or None when it is switched off or does not hold."""
-        if spec.when and spec.when not in self._flags:
-            return None
+    def table(self) -> RouteTable:
+        """Return the table of what holds."""
+        table = RouteTable()
+        for place, spec in self._specs:
+            if spec.when and spec.when not in self._flags:
+                continue
+            try:
+                table.add(self._route(spec, place))
+            except DuplicateRoute as error:
+                self.complaints.append(f"{place}: {error}")
+        return table
+
+    def _route(self, spec: RouteSpec, place: str) -> Route:
+        """Return the route of *spec*; what does not hold in it is complained about."""
         upstream = self._upstreams.get(spec.upstream or "")
-        if spec.upstream and upstream is None:
-            self.complaints.append(f"{spec.path}: no upstream is called {spec.upstream}")
-        if spec.page and spec.page not in self._pages:
-            self.complaints.append(f"{spec.path}: no page is called {spec.page}")
         service = upstream is None or upstream.service
-        if spec.session and not service:
-            self.complaints.append(f"{spec.path}: session is for routes of our own services")
-        roles = frozenset() if isinstance(spec.access, str) else frozenset(spec.access)
+        for complaint in self._unfit(spec, upstream):
+            self.complaints.append(f"{place}: route {spec.path}: {complaint}")
+        roles, scopes = _roles_and_scopes(spec)
         body_limit = _SERVICE_BODY_BYTES if service else _PRODUCT_BODY_BYTES
         return Route(
+            place=place,
             path=spec.path,
             methods=spec.methods,
             upstream=upstream,
@@ -92,56 +92,69 @@ class _Builder:
             answer=spec.answer,
             access=spec.access if isinstance(spec.access, str) else "user",
             roles=roles,
-            limits=tuple(filter(None, (self._limit(spec, text) for text in spec.limits))),
+            scopes=scopes,
+            limits=tuple(filter(None, (self._limit(spec, text, place) for text in spec.limits))),
             body_limit=body_limit if spec.body_limit is None else spec.body_limit,
             read_timeout=spec.read_timeout
             or self._timeouts.get(spec.upstream or "", _PAGE_TIMEOUT),
+            total_timeout=spec.total_timeout,
+            headers=spec.headers,
             forward_token=spec.forward_token,
             session=spec.session,
             stream_body=spec.stream_body or not service,
             bulkhead=spec.bulkhead,
         )
 
-    def _add_upstream(self, spec: UpstreamSpec, *, service: bool) -> None:
+    def _unfit(self, spec: RouteSpec, upstream: Upstream | None) -> Iterable[str]:
+        if spec.upstream and upstream is None:
+            yield f"no upstream is called {spec.upstream}"
+        if spec.page and spec.page not in self._pages:
+            yield f"no page is called {spec.page}"
+        product = upstream is not None and not upstream.service
+        if spec.session and product:
+            yield "session is for routes of our own services"
+        if spec.headers.changes and not product:
+            yield "headers is for routes of products"
+        if spec.total_timeout and not spec.upstream:
+            yield "total_timeout is for routes with an upstream"
+
+    def _add_limits(self, source: Source) -> None:
+        for name, spec in source.file.limits.items():
+            if name in self._limits:
+                self.complaints.append(f"{source.name}: limit {name} is declared twice")
+            self._limits.setdefault(name, spec)
+
+    def _add_upstream(self, spec: UpstreamSpec, place: str, *, service: bool) -> None:
         if spec.name in self._upstreams:
-            self.complaints.append(f"upstream {spec.name} is declared twice")
+            self.complaints.append(f"{place}: upstream {spec.name} is declared twice")
         self._timeouts[spec.name] = spec.read_timeout
         self._upstreams[spec.name] = Upstream(
             name=spec.name, url=spec.url, connect_timeout=spec.connect_timeout, service=service
         )
 
-    def _limit(self, spec: RouteSpec, text: str) -> Limit | None:
+    def _limit(self, spec: RouteSpec, text: str, place: str) -> Limit | None:
         if "/" in text:
-            return self._own_limit(spec, text)
+            return self._own_limit(spec, text, place)
         shared = self._limits.get(text)
         rate = None
         if shared is not None:
             rate = shared.rate or self._rates.get(shared.setting or "")
         if shared is None or rate is None:
-            self.complaints.append(f"{spec.path}: no limit is called {text}")
+            self.complaints.append(f"{place}: route {spec.path}: no limit is called {text}")
             return None
         return Limit(name=text, scope=text, rate=rate, key=shared.key)
 
-    def _own_limit(self, spec: RouteSpec, text: str) -> Limit | None:
+    def _own_limit(self, spec: RouteSpec, text: str, place: str) -> Limit | None:
         try:
             rate = Rate.parse(text)
         except ValueError as error:
-            self.complaints.append(f"{spec.path}: {text} {error}")
+            self.complaints.append(f"{place}: route {spec.path}: {text} {error}")
             return None
         scope = f"route:{','.join(sorted(spec.methods))}:{spec.path}"
         return Limit(name="route", scope=scope, rate=rate, key="user")
 
 
-def _read(path: Path) -> RouteFile:
-    try:
-        return RouteFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RoutesInvalid([f"{path}: cannot be read ({type(error).__name__})"]) from None
-    except tomllib.TOMLDecodeError as error:
-        raise RoutesInvalid([f"{path}: {error}"]) from None
-    except ValidationError as error:
-        lines = [
-            f"{path.name}: {'.'.join(map(str, item['loc']))}: {item['msg']}"
-            for item in error.errors(include_input=False, include_url=False)
-        ]
-        raise RoutesInvalid(lines) from None
+def _roles_and_scopes(spec: RouteSpec) -> tuple[frozenset[str], frozenset[str]]:
+    entries = () if isinstance(spec.access, str) else spec.access
+    scopes = frozenset(e.removeprefix(SCOPE_PREFIX) for e in entries if e.startswith(SCOPE_PREFIX))
+    return frozenset(e for e in entries if not e.startswith(SCOPE_PREFIX)), scopes

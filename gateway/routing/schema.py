@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from yarl import URL
 
 from chassis.rates import RateField
+from gateway.routing.header_rules import HeaderRules
 
 Key = Literal["user", "address"]
 Flag = Literal["dev_inbox", "development", "docs"]
@@ -15,10 +16,14 @@ SessionStep = Literal["login", "refresh", "logout"]
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"]
 
 MAX_SECONDS = 3600
+SCOPE_PREFIX = "scope:"
 
 _NAME = r"[a-z][a-z0-9_-]{0,31}"
 _SEGMENT = re.compile(r"[A-Za-z0-9\-._~@]+|\{[a-z_]+(?:\.\.\.)?\}")
 _RESERVED = "internal"
+_OPEN_TO = frozenset({"public", "optional", "user"})
+# A role, or a scope-token (RFC 6749 §3.3).
+_ENTRY = re.compile(rf"{_NAME}|{SCOPE_PREFIX}[\x21\x23-\x5b\x5d-\x7e]{{1,128}}")
 
 Name = Annotated[str, Field(pattern=rf"^{_NAME}$")]
 Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS)]
@@ -35,6 +40,19 @@ def _path(path: str) -> str:
     if segments[0] == _RESERVED or segments[0].startswith("{"):
         raise ValueError(f"must start with a word, and not with /{_RESERVED}")
     return path
+
+
+def _access(access: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    if isinstance(access, str):
+        if access not in _OPEN_TO:
+            raise ValueError('is "public", "optional", "user" or a list of roles and scopes')
+        return access
+    for entry in access:
+        if not _ENTRY.fullmatch(entry):
+            raise ValueError(f"{entry!r} is neither a role nor {SCOPE_PREFIX} and a scope")
+    if not access:
+        raise ValueError("an empty list lets nobody in")
+    return access
 
 
 def _base_url(text: str) -> str:
@@ -81,10 +99,12 @@ class RouteSpec(_Spec):
     upstream: Name | None = None
     page: Annotated[str, Field(pattern=r"^[a-z-]+\.[a-z]+$")] | None = None
     answer: Answer | None = None
-    access: Literal["public", "optional", "user"] | Annotated[tuple[Name, ...], Field(min_length=1)]
+    access: Annotated[str | tuple[str, ...], AfterValidator(_access)]
     limits: tuple[str, ...] = ()
     body_limit: Annotated[int, Field(ge=0)] | None = None
     read_timeout: Seconds | None = None
+    total_timeout: Seconds | None = None
+    headers: HeaderRules = HeaderRules()
     forward_token: bool = False
     session: SessionStep | None = None
     stream_body: bool = False

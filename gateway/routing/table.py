@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from chassis.errors import MethodNotAllowed, NotFound
 from chassis.rates import Rate
 from gateway.limits.limiter import Demand
+from gateway.routing.header_rules import HeaderRules
 from gateway.routing.schema import Answer, Key, SessionStep
 
 
@@ -21,7 +22,11 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """A limit of a route; *scope* is the part of the key that says what is counted together."""
+    """A limit of a route; *scope* is the part of the key that says what is counted together.
+
+    The rate is part of the key too: a count belongs to the rate it was made under, so a limit that
+    is changed begins anew, and one that is not goes on.
+    """
 
     name: str
     scope: str
@@ -31,19 +36,21 @@ class Limit:
     def demand(self, *, address: str, user: str | None) -> Demand:
         """Return what to ask the limiter for; where nobody is logged in the address counts."""
         who = f"user:{user}" if self.key == "user" and user else f"address:{address}"
-        return Demand(self.name, f"{self.scope}:{who}", self.rate)
+        return Demand(self.name, f"{self.scope}@{self.rate}:{who}", self.rate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Where a request goes and on which conditions.
+    """Where a request goes and on which conditions; `place` is where the files say so.
 
-    `roles` is empty when any user may call it; `body_limit` is in bytes, `read_timeout` in
-    seconds: the longest silence of the upstream. `session` is what it does with the caller's,
-    `stream_body` passes a body on as it arrives. Routes of one `bulkhead` share connections that no
-    other route waits for.
+    `roles` and `scopes` are empty when any user may call it, else one of them is enough.
+    `body_limit` is in bytes. Times are in seconds: `read_timeout` is the longest silence of the
+    upstream, `total_timeout` bounds the whole exchange. `session` is what it does with the
+    caller's, `stream_body` passes a body on as it arrives. Routes of one `bulkhead` share
+    connections that no other route waits for.
     """
 
+    place: str
     path: str
     methods: tuple[str, ...]
     upstream: Upstream | None
@@ -51,9 +58,12 @@ class Route:
     answer: Answer | None
     access: str
     roles: frozenset[str]
+    scopes: frozenset[str]
     limits: tuple[Limit, ...]
     body_limit: int
     read_timeout: float
+    total_timeout: float | None
+    headers: HeaderRules
     forward_token: bool
     session: SessionStep | None
     stream_body: bool
@@ -69,16 +79,17 @@ class _Node:
 
 
 class DuplicateRoute(ValueError):  # noqa: N818 - the message names it
-    """Two routes claim one method of one path."""
+    """Two routes claim one method of one path; the message says which."""
 
 
 class RouteTable:
     """Finds the route of a path: a literal segment beats a parameter, a parameter beats a rest."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    def __init__(self, routes: Iterable[Route] = ()) -> None:
         self._root = _Node()
+        self.routes: list[Route] = []
         for route in routes:
-            self._add(route)
+            self.add(route)
 
     def find(self, segments: Sequence[str], method: str) -> Route:
         """Return the route. Raises NotFound, MethodNotAllowed (with `Allow`)."""
@@ -95,17 +106,20 @@ class RouteTable:
         node = _descend(self._root, tuple(segments))
         return node.routes if node else {}
 
-    def _add(self, route: Route) -> None:
+    def add(self, route: Route) -> None:
+        """Add *route*. Raises DuplicateRoute, and has then added what is not a duplicate."""
+        self.routes.append(route)
         node = self._root
         for segment in route.path[1:].split("/"):
             node = _child(node, segment)
         methods = set(route.methods)
         if "GET" in methods:
             methods.add("HEAD")
-        for method in methods:
-            if method in node.routes:
-                raise DuplicateRoute(f"{method} {route.path} is declared twice")
-            node.routes[method] = route
+        taken = {method: node.routes[method].place for method in methods & node.routes.keys()}
+        node.routes |= dict.fromkeys(methods - taken.keys(), route)
+        if taken:
+            method, place = min(taken.items())
+            raise DuplicateRoute(f"{method} {route.path} is declared twice, first at {place}")
 
 
 def _child(node: _Node, segment: str) -> _Node:

@@ -1,5 +1,6 @@
 """The route table: matching, and what a route file may say."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,10 @@ from chassis.errors import MethodNotAllowed, NotFound
 from chassis.rates import Rate
 from gateway.pages.hosted import MAILED, HostedPages
 from gateway.paths import segments_of
-from gateway.routing.loading import BUILT_IN, RoutesInvalid, Surroundings, load_table
+from gateway.routing.loading import BUILT_IN, Surroundings, load_table
+from gateway.routing.source import RoutesInvalid
 from gateway.routing.table import RouteTable
+from gateway.settings import GatewaySettings
 
 FILE = """
 [limits]
@@ -87,9 +90,11 @@ class TestLimits:
     def test_shared_ones_by_their_name_own_ones_by_the_route(self, shop: RouteTable) -> None:
         """A limit of the route's own counts per user, or per address for strangers."""
         shared, own = shop.find(("shop", "items", "7"), "GET").limits
-        assert shared.demand(address="1.2.3.4", user="u").key == "shared:address:1.2.3.4"
-        assert own.demand(address="1.2.3.4", user="u").key.endswith("{id}:user:u")
-        assert own.demand(address="1.2.3.4", user=None).key.endswith("{id}:address:1.2.3.4")
+        assert shared.demand(address="1.2.3.4", user="u").key == "shared@10/minute:address:1.2.3.4"
+        mine = own.demand(address="1.2.3.4", user="u").key
+        theirs = own.demand(address="1.2.3.4", user=None).key
+        assert mine == "route:GET,PUT:/shop/items/{id}@600/minute:user:u"
+        assert theirs == "route:GET,PUT:/shop/items/{id}@600/minute:address:1.2.3.4"
 
 
 class TestBuiltIn:
@@ -143,6 +148,10 @@ class TestFiles:
             (('access = "public"', 'access = "public"\nsession = "login"'), "our own services"),
             (('access = "public"', 'access = "public"\nanswer = "csrf"'), "upstream or page or"),
             (('upstream = "shop"\naccess = "public"', 'access = "public"'), "upstream or page or"),
+            (('access = ["admin"]', 'access = ["Admin"]'), "neither a role nor scope:"),
+            (('access = ["admin"]', 'access = ["scope:"]'), "neither a role nor scope:"),
+            (('access = ["admin"]', 'access = ["scope:a b"]'), "neither a role nor scope:"),
+            (('access = "public"', 'access = "public"\ntotal_timeout = 0'), "total_timeout"),
             (("[[route]]", "[[route"), "line"),
         ],
     )
@@ -160,6 +169,53 @@ class TestFiles:
             load(tmp_path, broken)
         assert len(refusal.value.lines) == 4
 
+    def test_says_where_the_mistake_is(self, tmp_path: Path) -> None:
+        """File, line of the entry, its path, the field."""
+        broken = FILE.replace('access = "public"', 'access = "all"').replace("shop:", "u:p@shop:")
+        with pytest.raises(RoutesInvalid) as refusal:
+            load(tmp_path, broken)
+        file = tmp_path / "routes.toml"
+        upstream, route = refusal.value.lines
+        assert upstream.startswith(f"{file}:5: upstream shop: url: is not an http(s) URL")
+        assert route.startswith(f"{file}:22: route /shop/{{rest...}}: access: is")
+
+    def test_says_where_the_first_of_two_is(self, tmp_path: Path) -> None:
+        """The second one may be in another file."""
+        own = tmp_path / "own.toml"
+        own.write_text(
+            '[[route]]\npath = "/api/v1/auth/login"\nmethods = ["GET", "POST"]\n'
+            'upstream = "token"\naccess = "public"\n'
+        )
+        with pytest.raises(RoutesInvalid) as refusal:
+            load_table(surroundings(), BUILT_IN, own)
+        (line,) = refusal.value.lines
+        first = r"POST /api/v1/auth/login is declared twice, first at .*/gateway/routes\.toml:\d+"
+        assert re.fullmatch(rf"{own}:1: {first}", line)
+
+    def test_cannot_weaken_a_limit_of_the_platform(self, tmp_path: Path) -> None:
+        """Its name is taken."""
+        own = tmp_path / "own.toml"
+        own.write_text('[limits]\nlogin = { rate = "9999/second", key = "user" }\n')
+        with pytest.raises(RoutesInvalid, match="limit login is declared twice"):
+            load_table(surroundings(), BUILT_IN, own)
+
+    def test_complain_in_every_file(self, tmp_path: Path) -> None:
+        """One that cannot be read hides nothing in the others."""
+        own = tmp_path / "own.toml"
+        own.write_text(FILE.replace('upstream = "shop"', 'upstream = "ship"'))
+        with pytest.raises(RoutesInvalid) as refusal:
+            load_table(surroundings(), tmp_path / "nothing.toml", own)
+        assert len(refusal.value.lines) == 4
+
+    def test_may_be_written_inline(self, tmp_path: Path) -> None:
+        """Then nothing but the file is named: no line could be told for sure."""
+        path = tmp_path / "routes.toml"
+        entry = '{ path = "/x", methods = ["GET"], upstream = "no", access = "user" }'
+        path.write_text(f"route = [{entry}]")
+        with pytest.raises(RoutesInvalid) as refusal:
+            load_table(surroundings(), path)
+        assert refusal.value.lines == [f"{path}: route /x: no upstream is called no"]
+
     def test_must_be_there(self, tmp_path: Path) -> None:
         """A missing file is a mistake too."""
         with pytest.raises(RoutesInvalid, match="cannot be read"):
@@ -175,19 +231,9 @@ def load(folder: Path, text: str) -> RouteTable:
 
 def surroundings(*flags: str) -> Surroundings:
     """Return our services on ports nobody listens on."""
-    names = (
-        "per_user",
-        "per_ip",
-        "login",
-        "register",
-        "password_reset",
-        "refresh",
-        "account",
-        "admin",
-    )
     return Surroundings(
         services=dict.fromkeys(("identity", "token", "notify", "audit"), "http://127.0.0.1:1"),
-        rates={f"rate_limit_{name}": Rate.parse("10/minute") for name in names},
+        rates={name: Rate.parse("10/minute") for name in GatewaySettings.model_fields},
         flags=frozenset(flags),
         pages=HostedPages(*MAILED).names,
     )

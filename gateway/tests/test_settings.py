@@ -1,11 +1,14 @@
 """The gateway's settings."""
 
+import secrets
+
 import pytest
 
+from chassis.crypto import b64encode
 from chassis.settings import load
 from gateway.settings import GatewaySettings
 
-KEY = "c" * 43
+KEY = b64encode(secrets.token_bytes(32))
 COMPLETE = {
     "PUBLIC_BASE_URL": "https://auth.example.com",
     **{
@@ -13,7 +16,10 @@ COMPLETE = {
         for name in ("IDENTITY", "TOKEN", "NOTIFY", "AUDIT")
     },
     "CSRF_KEYS": KEY,
-    **{f"ASSERTION_SECRETS_TO_{name}": KEY for name in ("IDENTITY", "TOKEN", "NOTIFY", "AUDIT")},
+    **{
+        f"ASSERTION_SECRETS_TO_{name}": b64encode(secrets.token_bytes(32))
+        for name in ("IDENTITY", "TOKEN", "NOTIFY", "AUDIT")
+    },
 }
 
 
@@ -55,6 +61,8 @@ class TestSettings:
             ("TRUSTED_PROXIES", "*", "is not an address"),
             ("TRUSTED_PROXIES", "0.0.0.0/0", "too wide"),
             ("TRUSTED_PROXIES", "::/0", "too wide"),
+            ("TRUSTED_PROXIES", "::ffff:0:0/96", "too wide"),
+            ("TRUSTED_PROXIES", "10.0.0.0/8,0.0.0.0/1,128.0.0.0/1", "too wide"),
             ("RATE_LIMIT_LOGIN", "plenty", "is not a rate"),
             ("CORS_ALLOWED_ORIGINS", "*", "is not an origin"),
             ("CORS_ALLOWED_ORIGINS", "https://a.example/", "is not an origin"),
@@ -64,6 +72,9 @@ class TestSettings:
             ("ASSERTION_SECRETS_TO_TOKEN", "c2hvcnQ", "at least 32 bytes"),
             ("CSRF_KEYS", "c2hvcnQ", "at least 32 bytes"),
             ("CSRF_KEYS", "", "is not set"),
+            ("CSRF_KEYS", "c" * 43, "CSRF_KEYS: a key was not made at random"),
+            ("ASSERTION_SECRETS_TO_AUDIT", KEY, "TO_AUDIT: shares a key with CSRF_KEYS"),
+            ("ASSERTION_SECRETS_TO_NOTIFY", "", "ASSERTION_SECRETS_TO_NOTIFY: is not set"),
         ],
     )
     def test_refuse_what_is_unsafe(
@@ -79,6 +90,19 @@ class TestSettings:
             configured(monkeypatch, **{name: value})
         assert exit_.value.code == 78
         assert complaint in capsys.readouterr().err
+
+    def test_complain_of_everything_that_is_unfit_for_production(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """In development the same passes: nothing of it is worth anything there."""
+        unfit = {"PUBLIC_BASE_URL": "http://auth.example.com", "CSRF_KEYS": "c" * 43}
+        with pytest.raises(SystemExit):
+            configured(monkeypatch, **unfit)
+        told = capsys.readouterr().err
+        assert "CSRF_KEYS: a key was not made at random" in told
+        assert "PUBLIC_BASE_URL: must be https" in told
+        assert "c" * 43 not in told
+        assert configured(monkeypatch, ENVIRONMENT="development", **unfit).csrf_keys
 
     def test_allow_plain_http_on_this_machine(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Loopback has no network to listen in on."""

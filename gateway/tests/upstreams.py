@@ -1,6 +1,7 @@
 """Small services behind the gateway of a test, on real ports."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -26,7 +27,10 @@ from contracts.internal import (
 )
 from gateway.tests.signing import SigningKey
 
-SECRET = b"s" * 32
+
+def secret_of(name: str) -> bytes:
+    """Return a secret for one edge or one purpose: such as it could be in production."""
+    return hashlib.sha256(name.encode()).digest()
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,9 @@ class Echo:
         if self.audience is None:
             return None
         verifier = AssertionVerifier(
-            audience=self.audience, secrets={"gateway": [SECRET]}, clock=SystemClock()
+            audience=self.audience,
+            secrets={"gateway": [secret_of(self.audience)]},
+            clock=SystemClock(),
         )
         values = [value for name, value in scope["headers"] if name == HEADER.encode()]
         assert len(values) == 1

@@ -18,15 +18,15 @@ from gateway.app import build
 from gateway.settings import GatewaySettings
 from gateway.tests.signing import ISSUER, Subject, access_token
 from gateway.tests.upstreams import (
-    SECRET,
     AuditService,
     Echo,
     TokenService,
     listening,
+    secret_of,
     serving,
 )
 
-CSRF_KEY = b"c" * 32
+CSRF_KEY = secret_of("csrf")
 PLENTY = "1000000/minute"
 PRODUCT_ROUTES = """
 [[upstream]]
@@ -168,7 +168,7 @@ def make_settings(urls: dict[str, str], **changes: Any) -> GatewaySettings:
     }
     for name in ("identity", "token", "notify", "audit"):
         values[f"{name}_url"] = urls[name]
-        values[f"assertion_secrets_to_{name}"] = (SECRET,)
+        values[f"assertion_secrets_to_{name}"] = (secret_of(name),)
     for name in GatewaySettings.model_fields:
         if name.startswith("rate_limit_"):
             values[name] = PLENTY

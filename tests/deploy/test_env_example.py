@@ -1,18 +1,19 @@
 """.env.example: every setting of every deployable, explained, with its true default."""
 
 import re
+import secrets
 from typing import Any
 
 import pytest
 
 from allinone.settings import AllInOneSettings
+from chassis.crypto import b64encode
 from chassis.settings import Settings
 from tests.deploy.files import DEPLOYABLES, ROOT
 
 CLASSES: dict[str, type[Settings]] = {**DEPLOYABLES, "make run": AllInOneSettings}
 LINES = (ROOT / ".env.example").read_text().splitlines()
 EXAMPLE = dict(line.split("=", 1) for line in LINES if line and not line.startswith("#"))
-SECRET = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I"
 NEEDED = {"SMTP_HOST": "localhost"}
 """What a default asks for: MAIL_TRANSPORT=smtp needs a host."""
 
@@ -20,7 +21,7 @@ NEEDED = {"SMTP_HOST": "localhost"}
 def _required(settings: type[Settings]) -> dict[str, str]:
     """Return values for everything without a default: the example's, else a secret."""
     names = [name.upper() for name, field in settings.model_fields.items() if field.is_required()]
-    return {name: EXAMPLE[name] or SECRET for name in names} | NEEDED
+    return {name: EXAMPLE[name] or b64encode(secrets.token_bytes(32)) for name in names} | NEEDED
 
 
 def _read(

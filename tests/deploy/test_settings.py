@@ -1,9 +1,11 @@
 """What Compose and the overlays tell each deployable is complete, known and accepted."""
 
+import secrets
 from pathlib import Path
 
 import pytest
 
+from chassis.crypto import b64encode
 from tests.deploy.files import DEPLOYABLES, MOUNT, compose, environment, of_kind, pod, secrets_maker
 
 PLACES = ("compose", "overlays/dev", "overlays/production")
@@ -24,9 +26,9 @@ def _told(place: str, name: str) -> dict[str, str]:
 
 def _files(name: str) -> dict[str, str]:
     """Return the secrets mounted into a deployable: values that no two names share."""
-    made: dict[str, str] = secrets_maker().render(
-        lambda _: "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I"
-    )[name]
+    made: dict[str, str] = secrets_maker().render(lambda _: b64encode(secrets.token_bytes(32)))[
+        name
+    ]
     return made | EXTERNAL.get(name, {})
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import secrets
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -121,6 +122,16 @@ class FiveProcesses(Platform):
         for name in names or tuple(self.processes):
             ready = partial(_is_ready, f"{self.ops_url(name)}/health/ready")
             wait_until_ready(ready, [self.processes[name]])
+
+    @property
+    def gateway_log(self) -> Path:
+        """Return the gateway's own log."""
+        return self.processes["gateway"].log
+
+    def hang_up(self) -> None:
+        """Send SIGHUP to all five."""
+        for process in self.processes.values():
+            process.send(signal.SIGHUP)
 
     def stop(self) -> None:
         """Stop the gateway first, then the rest; drop what was made."""

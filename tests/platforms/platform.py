@@ -29,7 +29,10 @@ class Platform(ABC):
         self.admin_password = f"Adm1n-{secrets.token_urlsafe(12)}!"
         clients_file = folder / "oauth-clients.toml"
         self.oauth_client = OAuthClient.registered(clients_file)
+        self.routes_file = folder / "routes.toml"
+        self.routes_file.write_text("")
         self.settings = {
+            "ROUTES_FILE": str(self.routes_file),
             "OAUTH_CLIENTS_FILE": str(clients_file),
             "TRUSTED_PROXIES": "127.0.0.1/32",
             "BOOTSTRAP_ADMIN_EMAIL": f"{ADMIN}@example.com",
@@ -65,6 +68,15 @@ class Platform(ABC):
     @abstractmethod
     def stop(self) -> None:
         """Stop everything in good order."""
+
+    @property
+    @abstractmethod
+    def gateway_log(self) -> Path:
+        """Return what the gateway's process writes."""
+
+    @abstractmethod
+    def hang_up(self) -> None:
+        """Send SIGHUP to every process of it."""
 
     def person(self, name: str | None = None) -> Person:
         """Return somebody new at the gateway."""

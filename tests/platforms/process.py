@@ -66,6 +66,12 @@ class PlatformProcess:
         """End it as a crash would."""
         self._end(signal.SIGKILL)
 
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal; it must be running."""
+        assert self._process is not None
+        assert self.running, self.tail()
+        self._process.send_signal(number)
+
     def tail(self) -> str:
         """Return the end of its output."""
         return self.log.read_text(errors="replace")[-4000:]

@@ -1,5 +1,6 @@
 """Shape one: the whole platform in one process, as `make run` starts it."""
 
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -54,6 +55,15 @@ class SingleProcess(Platform):
         self.process.start()
         jwks = f"{self.base_url}/.well-known/jwks.json"
         wait_until_ready(lambda client: client.get(jwks).is_success, [self.process])
+
+    @property
+    def gateway_log(self) -> Path:
+        """Return the log of everything."""
+        return self.process.log
+
+    def hang_up(self) -> None:
+        """Send SIGHUP to its one process."""
+        self.process.send(signal.SIGHUP)
 
     def stop(self) -> None:
         """Stop it in good order."""

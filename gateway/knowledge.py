@@ -1,0 +1,69 @@
+"""What the gateway knows of tokens and addresses, where from, and what it tells others."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chassis.assertions import AssertionSigner
+from chassis.clock import Clock
+from chassis.internal import InternalClient
+from chassis.jwt import AccessTokenVerifier
+from chassis.metrics import Metrics
+from gateway.authentication import Authentication
+from gateway.block_feed import BlockFeed
+from gateway.block_file import BlockFile
+from gateway.blocklist import BlockList
+from gateway.denials import Denials
+from gateway.denylist import DenyList
+from gateway.keys import KeyStore
+from gateway.revocations import RevocationFeed
+from gateway.settings import GatewaySettings
+from gateway.tokens import VerifiedTokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knowledge:
+    """Everything a request is judged by that is not in the request."""
+
+    client: InternalClient
+    keys: KeyStore
+    revocations: RevocationFeed
+    tokens: VerifiedTokens
+    authentication: Authentication
+    blocks: BlockFeed
+    denials: Denials
+
+
+def knowledge_of(
+    settings: GatewaySettings,
+    signers: Mapping[str, AssertionSigner],
+    clock: Clock,
+    metrics: Metrics,
+) -> Knowledge:
+    """Build it; nothing is asked before the clients are opened."""
+    tokens, denylist = VerifiedTokens(clock), DenyList(clock)
+    client = InternalClient(settings.token_url, signers["token"], connections=4)
+    audit = InternalClient(settings.audit_url, signers["audit"], connections=1)
+    file = BlockFile(settings.state_dir)
+    keys = KeyStore(client, clock, metrics, on_removed=lambda kid: tokens.drop("kid", kid))
+    verifier = AccessTokenVerifier(
+        issuer=settings.public_base_url, audience=settings.audience, clock=clock
+    )
+    return Knowledge(
+        client=client,
+        keys=keys,
+        revocations=RevocationFeed(
+            client, clock, metrics, denylist=denylist, tokens=tokens, keys=keys
+        ),
+        tokens=tokens,
+        authentication=Authentication(verifier, keys, denylist, tokens),
+        blocks=BlockFeed(audit, clock, metrics, blocks=BlockList(clock), file=file),
+        denials=Denials(clock, metrics),
+    )
+
+
+def signers_of(settings: GatewaySettings, clock: Clock) -> Mapping[str, AssertionSigner]:
+    """Return what signs the calls to each of our own services (D13)."""
+    return {
+        audience: AssertionSigner(issuer="gateway", audience=audience, secrets=secrets, clock=clock)
+        for audience, secrets in settings.assertion_secrets.items()
+    }
