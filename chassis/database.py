@@ -2,17 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from chassis.absence import MAYBE_AWAY, DatabaseUnavailable, away_by_name, is_away
+from chassis.absence import DatabaseUnavailable, away_by_name, is_away
 from chassis.pooling import IDLE_FOR, open_engine
+from chassis.taken import Taken
 
 __all__ = [
     "MOMENT",
@@ -174,7 +174,8 @@ class Database:
         whose answer is lost may have happened.
         """
         async with self._taken() as taken:
-            tx = await taken.begin()
+            await taken.begin()
+            tx = Transaction(taken.connection, taken.driver)
             try:
                 yield tx
             except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -184,7 +185,8 @@ class Database:
                 raise DatabaseUnavailable(retry_after=1) from error
             if tx.failed:
                 raise LostTransactionError
-            await taken.commit()
+            if not await taken.commit():
+                raise LostTransactionError
         tx.committed()
 
     @asynccontextmanager
@@ -197,13 +199,13 @@ class Database:
             yield Statements(taken.driver)
 
     @asynccontextmanager
-    async def _taken(self) -> AsyncIterator["_Taken"]:
+    async def _taken(self) -> AsyncIterator[Taken]:
         """Take a connection out of the pool, and give it back whatever happens."""
         with away_by_name():
             connection = await self._engine.connect()
         # Connected already: the driver's own is at hand without waiting.
         raw: Any = connection.sync_connection
-        taken = _Taken(connection, raw.connection.driver_connection, patience=self._timeout)
+        taken = Taken(connection, raw.connection.driver_connection, patience=self._timeout)
         try:
             yield taken
         except (asyncio.CancelledError, GeneratorExit):
@@ -215,59 +217,3 @@ class Database:
             self._returning.add(returning)
             returning.add_done_callback(self._returning.discard)
             await asyncio.shield(returning)
-
-
-class _Taken:
-    """A connection out of the pool; `_open` from before a BEGIN until after its end.
-
-    *patience* (seconds) is for a ROLLBACK.
-    """
-
-    def __init__(
-        self, connection: AsyncConnection, driver: asyncpg.Connection, *, patience: float
-    ) -> None:
-        self._connection = connection
-        self.driver = driver
-        self._patience = patience
-        self._open = self._abandoned = False
-
-    async def begin(self) -> Transaction:
-        self._open = True
-        with away_by_name():
-            await self.driver.execute("BEGIN")
-        return Transaction(self._connection, self.driver)
-
-    async def commit(self) -> None:
-        """Commit. Raises LostTransactionError when PostgreSQL rolled back instead."""
-        with away_by_name():
-            answer = await self.driver.execute("COMMIT")
-        self._open = False
-        if answer != "COMMIT":
-            raise LostTransactionError
-
-    def abandon(self) -> None:
-        """Close it at once: a statement may run there that nobody waits for any more.
-
-        Rolling back would have to wait until PostgreSQL has been asked, over another connection,
-        to stop it; when a loop is about to end, that may never be.
-        """
-        self._abandoned = True
-        self.driver.terminate()
-
-    async def give_back(self) -> None:
-        """Return it to the pool outside any transaction, or close it when that cannot be."""
-        with suppress(DBAPIError, OSError):
-            if self._abandoned or (self._open and not await self._rolled_back()):
-                self.driver.terminate()
-                await self._connection.invalidate()
-            await self._connection.close()
-
-    async def _rolled_back(self) -> bool:
-        """Roll back what was not committed; say whether the connection is good for others."""
-        try:
-            # The driver's own timeout begins only when it has sent the statement.
-            async with asyncio.timeout(self._patience):
-                await self.driver.execute("ROLLBACK")
-        except MAYBE_AWAY:
-            return False
-        return True
