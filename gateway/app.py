@@ -64,9 +64,8 @@ def build(
     counting = _counting(settings, clock, metrics)
     headers = OutgoingHeaders.under(settings.public_base_url)
     proxy = Proxy(signers=signers, headers=headers, metrics=metrics)
-    edge = edge_of(
-        settings, site, knowledge, limiter=counting.limiter, proxy=proxy, metrics=metrics
-    )
+    limiter = counting.limiter
+    edge = edge_of(settings, site, knowledge, limiter=limiter, proxy=proxy, metrics=metrics)
     with_events = bool(bus or settings.rabbitmq_url)
     add_checks(health, knowledge.keys, knowledge.revocations, with_events=with_events)
 

@@ -43,9 +43,9 @@ class OutgoingHeaders:
     def build(self, request: Inbound) -> CIMultiDict[str]:
         """Return what the upstream gets, without an assertion."""
         headers: CIMultiDict[str] = CIMultiDict()
-        removed = request.route.headers.request.names
+        changes = request.route.headers.request
         for name, value in _end_to_end(request.headers):
-            kept = None if name in removed else _for_upstream(name, value, request)
+            kept = None if changes.drops(name) else _for_upstream(name, value, request)
             if kept is not None:
                 headers.add(name, _text(kept))
         if request.framing.has_body and request.framing.content_length is not None:
@@ -60,7 +60,7 @@ class OutgoingHeaders:
             headers["x-auth-session"] = str(request.principal.session_id)
             headers["x-auth-roles"] = ",".join(sorted(request.principal.roles))
         headers.update(request.told)
-        headers.update(request.route.headers.request.set)
+        headers.update(changes.set)
         return headers
 
 
@@ -80,7 +80,7 @@ def answer_headers(
     for name, value in _end_to_end(raw):
         if name in DROPPED_FROM_ANSWERS or (name == "content-length" and status in _NO_BODY):
             continue
-        if name in changes.names:
+        if changes.drops(name):
             continue
         if name in FOR_THE_WHOLE_HOST and not service:
             continue

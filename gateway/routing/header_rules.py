@@ -24,16 +24,21 @@ _MAX_CHANGES = 32
 # RFC 9110 §5.6.2: token. §5.5: a value of visible characters and blanks within.
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")
 _VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,2046}[\x21-\x7e])?")
-_OURS = re.compile(r"gatehouse([-_].*)?|ratelimit(-.*)?|x-csrf-token|authorization")
+_OURS = re.compile(r"gatehouse(-.*)?|ratelimit(-.*)?|x-csrf-token|authorization")
+
+
+def alike(name: str) -> str:
+    """Return the one form of names that some frameworks take for the same (`x_a`, `x-a`)."""
+    return name.replace("_", "-")
 
 
 def _name(text: str) -> str:
     if not _NAME.fullmatch(text):
         raise ValueError(f"{text!r} is not the name of a header")
-    name = text.lower()
+    name = alike(text.lower())
     if name in HOP_BY_HOP | FRAMING or is_identity(name) or _OURS.fullmatch(name):
         raise ValueError(f"{text} is the gateway's own to write")
-    return name
+    return text.lower()
 
 
 def _value(text: str) -> str:
@@ -44,7 +49,7 @@ def _value(text: str) -> str:
 
 def _settable(values: Mapping[str, str]) -> dict[str, str]:
     named = {_name(name): value for name, value in values.items()}
-    if len(named) != len(values):
+    if len({alike(name) for name in named}) != len(values):
         raise ValueError("a header stands twice")
     for name in ("cookie", "set-cookie"):
         if name in named:
@@ -68,8 +73,12 @@ class HeaderChanges(BaseModel):
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Return every name that does not pass as it came."""
-        return frozenset((*self.set, *self.remove))
+        """Return every name that does not pass as it came, as `alike` gives it."""
+        return frozenset(alike(name) for name in (*self.set, *self.remove))
+
+    def drops(self, name: str) -> bool:
+        """Say whether a header called *name* (lower case) goes no further."""
+        return bool(self.names) and alike(name) in self.names
 
     @cached_property
     def encoded(self) -> tuple[tuple[bytes, bytes], ...]:

@@ -142,7 +142,7 @@ class _Builder:
         if shared is None or rate is None:
             self.complaints.append(f"{place}: route {spec.path}: no limit is called {text}")
             return None
-        return Limit(name=text, scope=text, rate=rate, key=shared.key)
+        return Limit(name=text, scope=f"{text}@{rate}", rate=rate, key=shared.key)
 
     def _own_limit(self, spec: RouteSpec, text: str, place: str) -> Limit | None:
         try:
@@ -150,7 +150,7 @@ class _Builder:
         except ValueError as error:
             self.complaints.append(f"{place}: route {spec.path}: {text} {error}")
             return None
-        scope = f"route:{','.join(sorted(spec.methods))}:{spec.path}"
+        scope = f"route:{','.join(sorted(spec.methods))}:{spec.path}@{rate}"
         return Limit(name="route", scope=scope, rate=rate, key="user")
 
 

@@ -24,8 +24,8 @@ class Upstream:
 class Limit:
     """A limit of a route; *scope* is the part of the key that says what is counted together.
 
-    The rate is part of the key too: a count belongs to the rate it was made under, so a limit that
-    is changed begins anew, and one that is not goes on.
+    The rate is part of it: a count belongs to the rate it was made under, so a limit that is
+    changed begins anew, and one that is not goes on.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Limit:
     def demand(self, *, address: str, user: str | None) -> Demand:
         """Return what to ask the limiter for; where nobody is logged in the address counts."""
         who = f"user:{user}" if self.key == "user" and user else f"address:{address}"
-        return Demand(self.name, f"{self.scope}@{self.rate}:{who}", self.rate)
+        return Demand(self.name, f"{self.scope}:{who}", self.rate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,13 @@
 """The gateway's settings."""
 
-import secrets
-
 import pytest
 
 from chassis.crypto import b64encode
 from chassis.settings import load
 from gateway.settings import GatewaySettings
+from gateway.tests.upstreams import secret_of
 
-KEY = b64encode(secrets.token_bytes(32))
+KEY = b64encode(secret_of("csrf"))
 COMPLETE = {
     "PUBLIC_BASE_URL": "https://auth.example.com",
     **{
@@ -17,7 +16,7 @@ COMPLETE = {
     },
     "CSRF_KEYS": KEY,
     **{
-        f"ASSERTION_SECRETS_TO_{name}": b64encode(secrets.token_bytes(32))
+        f"ASSERTION_SECRETS_TO_{name}": b64encode(secret_of(name))
         for name in ("IDENTITY", "TOKEN", "NOTIFY", "AUDIT")
     },
 }
