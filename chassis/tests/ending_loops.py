@@ -27,11 +27,11 @@ async def _work(database: Database, chance: random.Random) -> None:
 async def _end_in_the_middle(url: str, chance: random.Random) -> None:
     database = Database(url, pool_min=2, pool_max=6)
     tasks = [asyncio.create_task(_work(database, chance)) for _ in range(_TASKS)]
-    await asyncio.sleep(chance.random() * _LONGEST)
+    await asyncio.wait(tasks, timeout=chance.random() * _LONGEST)
     for task in tasks:
         if chance.random() < 0.7:
             task.cancel()
-    await asyncio.sleep(chance.choice((0.0, chance.random() * 0.004)))
+    await asyncio.wait(tasks, timeout=chance.choice((0.0, chance.random() * 0.004)))
     if chance.random() < 0.5:
         await database.close()
 
