@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Callable, Generator, Sequence
@@ -18,6 +19,7 @@ log = get_logger(__name__)
 _BACKLOG = 1024
 _KEEP_ALIVE_SECONDS = 30
 _STARTUP_SECONDS = 15
+_COLLECT_AFTER = 5000  # new containers
 
 
 class _Server(uvicorn.Server):
@@ -145,6 +147,7 @@ async def serve(
     serving = Serving(deployables)
     async with Hangups(deployables, stop):
         await serving.start()
+        _spare_the_collector()
         if on_started:
             on_started(serving)
         await stop.wait()
@@ -162,6 +165,16 @@ def run(build: Callable[[], Deployable]) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
+
+
+def _spare_the_collector() -> None:
+    """Let the garbage collector pass over what a service has built to stay.
+
+    Looking at all of it again and again took a twentieth of a service's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 20, 20)
 
 
 def _bind(host: str, port: int) -> socket.socket:
