@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from enum import Enum
 from uuid import UUID
 
+from chassis.rates import Rate
+
 
 class Decision(Enum):
     """What is to be done with a presented refresh token of a live session."""
@@ -35,6 +37,32 @@ class RefreshToken:
     def is_immediate_predecessor(self) -> bool:
         """Say whether its successor has not been used yet."""
         return self.sealed_successor is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What one session may refresh by GCRA: *rate* times a period, all at once if it has waited.
+
+    `paid_until` is when the allowance is whole again, None when it never was touched.
+    """
+
+    rate: Rate
+    paid_until: datetime | None
+
+    def wait(self, now: datetime) -> timedelta:
+        """Return how long the next refresh has to wait; nothing when it may be now."""
+        return max(self._backlog(now) + self._interval - self.rate.period, timedelta())
+
+    def charged(self, now: datetime) -> datetime:
+        """Return the `paid_until` after one refresh."""
+        return now + self._backlog(now) + self._interval
+
+    def _backlog(self, now: datetime) -> timedelta:
+        return max((self.paid_until or now) - now, timedelta())
+
+    @property
+    def _interval(self) -> timedelta:
+        return timedelta(microseconds=self.rate.interval_us)
 
 
 def decide(token: RefreshToken, *, now: datetime, client: bytes, grace: timedelta) -> Decision:
