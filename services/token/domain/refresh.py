@@ -5,8 +5,6 @@ from datetime import datetime, timedelta
 from enum import Enum
 from uuid import UUID
 
-from chassis.rates import Rate
-
 
 class Decision(Enum):
     """What is to be done with a presented refresh token of a live session."""
@@ -41,17 +39,18 @@ class RefreshToken:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What one session may refresh by GCRA: *rate* times a period, all at once if it has waited.
+    """What one session may refresh by GCRA: `times` a `period`, all at once if it has waited.
 
     `paid_until` is when the allowance is whole again, None when it never was touched.
     """
 
-    rate: Rate
-    paid_until: datetime | None
+    times: int
+    period: timedelta
+    paid_until: datetime | None = None
 
     def wait(self, now: datetime) -> timedelta:
         """Return how long the next refresh has to wait; nothing when it may be now."""
-        return max(self._backlog(now) + self._interval - self.rate.period, timedelta())
+        return max(self._backlog(now) + self._interval - self.period, timedelta())
 
     def charged(self, now: datetime) -> datetime:
         """Return the `paid_until` after one refresh."""
@@ -62,7 +61,7 @@ class Allowance:
 
     @property
     def _interval(self) -> timedelta:
-        return timedelta(microseconds=self.rate.interval_us)
+        return max(self.period // self.times, timedelta.resolution)
 
 
 def decide(token: RefreshToken, *, now: datetime, client: bytes, grace: timedelta) -> Decision:

@@ -99,7 +99,8 @@ class Rotation:
         return self._allowance(family).wait(presented.now)
 
     def _allowance(self, family: Family) -> Allowance:
-        return Allowance(self._rate, family.session.refreshes_paid_until)
+        paid_until = family.session.refreshes_paid_until
+        return Allowance(self._rate.limit, self._rate.period, paid_until)
 
     def _successor(self, presented: Presented, family: Family) -> tuple[Renewed, Claim]:
         caller, session, now = presented.caller, family.session, presented.now

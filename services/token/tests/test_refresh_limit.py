@@ -1,16 +1,16 @@
 """How often one session may be refreshed."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from chassis.rates import Rate
 from chassis.testing import FixedClock
 from chassis.testing.fixtures import MakeDatabase
 from services.token.domain.refresh import Allowance
 from services.token.tests.kit import MIGRATIONS, Client, World, run_world
 
-TEN = Rate.parse("10/minute")
+TEN = Allowance(10, timedelta(minutes=1))
 
 
 async def refresh(world: World, refresh_token: str, times: int) -> str:
@@ -89,7 +89,7 @@ class TestAllowance:
         self, clock: FixedClock, waited: int, free: int
     ) -> None:
         """Six seconds each."""
-        allowance = _used(Allowance(TEN, None), clock, 10)
+        allowance = _used(TEN, clock, 10)
         clock.advance(timedelta(seconds=waited))
 
         allowance = _used(allowance, clock, free)
@@ -98,7 +98,7 @@ class TestAllowance:
 
     def test_says_how_long_to_wait(self, clock: FixedClock) -> None:
         """Until one is free."""
-        allowance = _used(Allowance(TEN, None), clock, 10)
+        allowance = _used(TEN, clock, 10)
         clock.advance(timedelta(seconds=2))
 
         assert allowance.wait(clock.now()) == timedelta(seconds=4)
@@ -108,5 +108,5 @@ def _used(allowance: Allowance, clock: FixedClock, times: int) -> Allowance:
     """Use it so many times, each of which has to be allowed."""
     for _ in range(times):
         assert allowance.wait(clock.now()) == timedelta()
-        allowance = Allowance(allowance.rate, allowance.charged(clock.now()))
+        allowance = replace(allowance, paid_until=allowance.charged(clock.now()))
     return allowance
