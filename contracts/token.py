@@ -68,6 +68,19 @@ class RefreshTokenReused(SessionEvent):
     type: ClassVar[str] = "token.refresh_token.reused.v1"
 
 
+class SessionsRevoked(EventData):
+    """Everybody was logged out: no session that began before, and no token of it, counts any more.
+
+    `token.session.ended.v1` follows for each session, as fast as that can be told.
+    """
+
+    type: ClassVar[str] = "token.sessions.revoked.v1"
+    epoch: int
+    """How often that has happened."""
+    revoked_at: datetime
+    reason: str
+
+
 class TokenRevoked(EventData):
     """An entry of the deny list (D12): one of `jti`, `sid`, or `sub` with every `ver` below."""
 
@@ -124,6 +137,7 @@ EVENTS: tuple[type[EventData], ...] = (
     TokenRefreshed,
     RefreshFailed,
     RefreshTokenReused,
+    SessionsRevoked,
     TokenRevoked,
     ClientAuthenticationFailed,
     SigningKeyRotated,

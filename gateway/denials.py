@@ -1,8 +1,9 @@
 """What the gateway refused, told to others: best effort, and never in the way of a request.
 
-Refusals of one reason, route and client are counted together for a window; then each count leaves
-as one `gateway.request.denied.v1`. There is no outbox: what cannot be published is counted as
-dropped and forgotten, and so is what a full table cannot take.
+Refusals of one reason, route and client are counted together for a window, those included that a
+service of ours asked to have reported (`contracts.denials`); then each count leaves as one
+`gateway.request.denied.v1`. There is no outbox: what cannot be published is counted as dropped and
+forgotten, and so is what a full table cannot take.
 """
 
 import asyncio
@@ -91,11 +92,17 @@ class Denials:
 
     def note(self, problem: Problem, route: Route | None, address: Address) -> None:
         """Count *problem* as the answer to a client; waits for nothing and never raises."""
-        if self._bus is None or problem.code not in REPORTED:
+        if problem.code in REPORTED:
+            self.count(problem.code, route, address, actor=getattr(problem, "actor", None))
+
+    def count(
+        self, reason: str, route: Route | None, address: Address, *, actor: UUID | None
+    ) -> None:
+        """Count a refusal for *reason*; waits for nothing and never raises."""
+        if self._bus is None:
             return
-        actor: UUID | None = getattr(problem, "actor", None)
         key = _Key(
-            problem.code,
+            reason,
             route.path if route else _UNMATCHED,
             limit_key(address),
             str(actor) if actor else None,

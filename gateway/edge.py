@@ -19,6 +19,7 @@ from chassis.jwt import AccessToken
 from chassis.metrics import Metrics
 from chassis.middleware import SECURITY_HEADERS, answer, state_of
 from chassis.networks import Address
+from contracts.denials import REASONS, REPORT_HEADER
 from gateway.address import ClientAddresses, limit_key
 from gateway.authentication import Authentication
 from gateway.block_feed import BlockFeed
@@ -116,6 +117,8 @@ class Edge:
         if not request.upstream.service:
             request.state.headers = _PRODUCT_HEADERS
         await parts.proxy.forward(request, receive, reply)
+        if reply.report:
+            parts.denials.count(reply.report, route, address, actor=token.sub if token else None)
 
     async def _admit(
         self, scope: Scope, route: Route, reply: "_Reply"
@@ -175,6 +178,8 @@ class _Reply:
         self._headers: dict[str, str] = {}
         self._varies: dict[str, None] = {}
         self.started = False
+        self.report: str | None = None
+        """What the service behind wants told of its refusal."""
 
     def add(self, headers: Mapping[str, str]) -> None:
         """Let the answer carry *headers*."""
@@ -189,6 +194,7 @@ class _Reply:
         """Send one message."""
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
+            self.report = _report_of(headers, self._route)
             self._answers.finish(message["status"], headers, self._route, self._credentials)
             self.started = True
             for name, value in self._headers.items():
@@ -196,6 +202,13 @@ class _Reply:
             if varies := ", ".join(filter(None, self._varies)):
                 headers.add_vary_header(varies)
         await self._send(message)
+
+
+def _report_of(headers: Mapping[str, str], route: Route | None) -> str | None:
+    """Return the reason that one of our own services wants reported; products have no say."""
+    reason = headers.get(REPORT_HEADER)
+    ours = route is not None and route.upstream is not None and route.upstream.service
+    return reason if ours and reason in REASONS else None
 
 
 def _inbound(

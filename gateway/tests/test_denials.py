@@ -28,6 +28,7 @@ from gateway.tests.world import world as start_world
 
 ANN = ip_address("203.0.113.7")
 PROXY = {"trusted_proxies": "127.0.0.1/32"}
+STRANGER = {"X-Forwarded-For": "198.51.100.2"}
 QUEUE = QueueSpec("test.denials", (Binding(RequestDenied.type),))
 
 
@@ -175,6 +176,48 @@ class TestCounting:
         denials = Denials(FixedClock(), Metrics())
         denials.note(errors.RateLimited(), None, ANN)
         assert len(denials) == 0
+
+
+@pytest.mark.slow
+class TestReports:
+    """What a service of ours wants told of its own refusals."""
+
+    async def test_are_counted_with_the_others_and_nobody_sees_them(self, tmp_path: Path) -> None:
+        """By route and client, with the user where the token names one."""
+        ann = Subject(roles=("user",))
+        async with listening() as (bus, told), gateway(tmp_path, bus=bus) as world:
+            world.token.status = 401
+            world.token.headers = [(b"gatehouse-report", b"invalid_refresh_token")]
+            answers = [
+                await world.ask("POST", "/api/v1/auth/refresh", json={}, headers=STRANGER)
+                for _ in range(3)
+            ]
+            world.token.status = 404
+            world.token.headers = [(b"gatehouse-report", b"foreign_session")]
+            path, mine = f"/api/v1/sessions/{uuid4()}", world.bearer(ann) | STRANGER
+            answers.append(await world.ask("DELETE", path, headers=mine))
+
+        assert [answer.status for answer in answers] == [401, 401, 401, 404]
+        assert not any("gatehouse-report" in answer.headers for answer in answers)
+        assert told.facts == {
+            ("invalid_refresh_token", "/api/v1/auth/refresh", 3, "198.51.100.2"),
+            ("foreign_session", "/api/v1/sessions/{id}", 1, "198.51.100.2"),
+        }
+        actors = {event.data["reason"]: event.actor for event in told.events}
+        assert actors == {"invalid_refresh_token": None, "foreign_session": str(ann.sub)}
+
+    async def test_products_have_no_say(self, tmp_path: Path) -> None:
+        """Nor can a service of ours name a reason nobody knows."""
+        async with listening() as (bus, told), gateway(tmp_path, bus=bus) as world:
+            world.shop.headers = [(b"gatehouse-report", b"foreign_session")]
+            world.token.headers = [(b"gatehouse-report", b"something_else")]
+            answers = [
+                await world.ask("GET", "/open/x", headers=STRANGER),
+                await world.ask("POST", "/api/v1/auth/refresh", json={}, headers=STRANGER),
+            ]
+
+        assert not any("gatehouse-report" in answer.headers for answer in answers)
+        assert told.events == []
 
 
 async def _refusals(world: World) -> None:

@@ -1,6 +1,7 @@
 """The operations identity answers: accounts, passwords, administration."""
 
 from chassis.errors import Problem
+from chassis.paging import PageQuery
 from scripts.reference.operation import NDJSON, Answer, Operation
 from scripts.reference.shapes import Outcome, PasswordPolicy
 from services.identity import errors, schemas
@@ -130,7 +131,7 @@ ACCOUNTS = (
         name="listLogins",
         tag="Accounts",
         summary="List the own logins, also failed ones",
-        query=schemas.PageQuery,
+        query=PageQuery,
         answers={200: Answer(text="Newest first.", model=schemas.LoginPage)},
         problems=(errors.AccountGone,),
     ),
@@ -281,7 +282,7 @@ ADMINISTRATION = (
         name="listFailedLogins",
         tag="Administration",
         summary="List the failed logins of an account",
-        query=schemas.PageQuery,
+        query=PageQuery,
         answers={200: Answer(text="Newest first.", model=schemas.FailurePage)},
         problems=(errors.RoleRequired, errors.UnknownUser),
     ),

@@ -2,12 +2,14 @@
 
 from chassis.internal import DependencyUnavailable
 from chassis.jwt import InvalidToken
+from chassis.paging import PageQuery
 from gateway import errors as gateway_errors
 from scripts.reference.keys import KEYS
 from scripts.reference.operation import FORM, Answer, Operation
 from scripts.reference.shapes import CsrfToken, JsonWebKeySet, Outcome, TokenForm
 from services.identity import errors as identity_errors
 from services.token import errors, schemas
+from services.token.schemas.revocation import GlobalRevocationRequest, GlobalRevocationResponse
 
 _LOGIN_TEXT = """`username` takes a username or an e-mail address. A new login ends the oldest
 sessions beyond `MAX_SESSIONS_PER_USER`. Keep `device_token` and send it with the next login: a
@@ -21,7 +23,8 @@ then."""
 _REFRESH_TEXT = """Every use gives a new refresh token and spends the old one. The same client
 may repeat a request whose answer was lost for `REFRESH_GRACE_SECONDS`; any other use of a spent
 token ends the session. In browser mode there is no body: the cookies are read and set anew, or
-taken back with 401."""
+taken back with 401. One session may be refreshed `RATE_LIMIT_PER_USER` (10/minute) times: beyond
+that 429, and the token is as good as before."""
 
 _LOGOUT_TEXT = """By access token, refresh token, or both. What has ended already is no error. In
 browser mode by the cookies, which are taken back with `Clear-Site-Data` for cache and storage;
@@ -40,6 +43,13 @@ unnecessary for most; decide by `token_use`, for a refresh token opens no resour
 _REVOKE_TEXT = """An access token is refused everywhere within a second; with a refresh token its
 whole session ends. 200 also for what has ended or never was a token. A second revocation changes
 nothing."""
+
+_REVOKE_ALL_TEXT = """For a break-in. When it is answered no refresh token is good any more, and
+every key that has signed is revoked: within a second gateways refuse every access token with
+`token_stale`, and the refresh that follows is refused. That holds for the caller of this, too. The
+sessions leave the lists and are told one by one, in the minutes after. Who verifies tokens with a
+JWKS of their own may accept them until that has run out (5 minutes), unless they follow
+`token.signing_key.revoked.v1`. Passwords and known devices stay."""
 
 _OAUTH_PROBLEMS = (
     errors.InvalidRequest,
@@ -100,7 +110,12 @@ OPERATIONS = (
                 or_model=schemas.BrowserSessionResponse,
             )
         },
-        problems=(errors.InvalidRefreshToken, DependencyUnavailable, errors.SigningKeyMissing),
+        problems=(
+            errors.InvalidRefreshToken,
+            errors.TooManyRefreshes,
+            DependencyUnavailable,
+            errors.SigningKeyMissing,
+        ),
     ),
     Operation(
         method="POST",
@@ -130,7 +145,8 @@ OPERATIONS = (
         name="listSessions",
         tag="Sessions",
         summary="List the own sessions",
-        answers={200: Answer(text="The last used first.", model=schemas.SessionsResponse)},
+        query=PageQuery,
+        answers={200: Answer(text="The newest first.", model=schemas.SessionsResponse)},
     ),
     Operation(
         method="DELETE",
@@ -158,6 +174,17 @@ OPERATIONS = (
         text="Moderators only those of plain users; to them everybody else is unknown.",
         answers={204: Answer(text="They have ended.")},
         problems=(errors.UnknownUser, errors.RoleRequired),
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/admin/revoke-all",
+        name="revokeAll",
+        tag="Administration",
+        summary="Log everybody out at once",
+        text=_REVOKE_ALL_TEXT,
+        body=GlobalRevocationRequest,
+        answers={200: Answer(text="Nobody is logged in.", model=GlobalRevocationResponse)},
+        problems=(errors.RoleRequired,),
     ),
     *KEYS,
     Operation(

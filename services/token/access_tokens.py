@@ -10,7 +10,7 @@ import jwt
 from chassis.jwt import TOKEN_TYPE
 from services.token.domain.sessions import Session
 from services.token.domain.subjects import Subject
-from services.token.keys import KeyRing
+from services.token.keys import KeyRing, SigningKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +22,15 @@ class AccessTokens:
     keys: KeyRing
 
     def issue(
-        self, session: Session, subject: Subject, *, now: datetime, expires_at: datetime
+        self,
+        session: Session,
+        subject: Subject,
+        *,
+        key: SigningKey,
+        now: datetime,
+        expires_at: datetime,
     ) -> str:
-        """Return a token of *session* with the roles of *subject*. Raises SigningKeyMissing."""
-        key = self.keys.signing_key
+        """Return a token of *session* with the roles of *subject*, signed by *key*."""
         issued_at = int(now.timestamp())
         claims: dict[str, Any] = {
             "iss": self.issuer,

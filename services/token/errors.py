@@ -16,7 +16,9 @@ from chassis.errors import (
     UnsupportedMediaType,
 )
 from chassis.http import JSON_TYPE
+from chassis.rates import Rate
 from contracts.browser import SESSION_HEADER, SESSION_OVER
+from contracts.denials import FOREIGN_SESSION, REPORT_HEADER, UNKNOWN_REFRESH_TOKEN
 
 
 class InvalidCredentials(Unauthenticated):
@@ -37,6 +39,37 @@ class InvalidRefreshToken(Unauthenticated):
 
     def __init__(self) -> None:
         super().__init__(headers={SESSION_HEADER: SESSION_OVER})
+
+
+class UnknownRefreshToken(InvalidRefreshToken):
+    """No session ever had this refresh token, or none that is remembered.
+
+    The answer is that of every other; the gateway counts it for the audit log, since no event
+    could say whose session it was.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.headers[REPORT_HEADER] = UNKNOWN_REFRESH_TOKEN
+
+
+class TooManyRefreshes(TooManyRequests):
+    """The session was refreshed too often; its token is as good as before.
+
+    `RateLimit` names the limit as the gateway names its own.
+    """
+
+    title = "This session was refreshed too often."
+
+    def __init__(self, rate: Rate, *, retry_after: int) -> None:
+        window = int(rate.period.total_seconds())
+        super().__init__(
+            retry_after=retry_after,
+            headers={
+                "RateLimit-Policy": f'"per_session";q={rate.limit};w={window}',
+                "RateLimit": f'"per_session";r=0;t={window}',
+            },
+        )
 
 
 class CsrfTokenForeign(Forbidden):
@@ -65,6 +98,13 @@ class SessionNotFound(NotFound):
 
     code = "not_found"
     title = "There is no such session."
+
+
+class ForeignSession(SessionNotFound):
+    """The session is somebody else's, or nobody's; reported as `UnknownRefreshToken` is."""
+
+    def __init__(self) -> None:
+        super().__init__(headers={REPORT_HEADER: FOREIGN_SESSION})
 
 
 class UnknownUser(NotFound):

@@ -101,6 +101,18 @@ class JwkSet:
         return cls(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
 
 
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """What a request makes its tokens with, fixed before it looks at anything else.
+
+    A global revocation revokes the key that signs. So a request that it overtakes gives a token
+    nobody accepts, and needs no lock for that.
+    """
+
+    key: SigningKey
+    epoch: int
+
+
 class KeyRing:
     """The keys of this process: one that signs, all that verify. Changed only as a whole."""
 
@@ -112,6 +124,7 @@ class KeyRing:
         """Keys whose private half none of the encryption keys opens."""
         self.key_set = KeySet()
         self.jwks = JwkSet.of([])
+        self._epoch = 0
 
     @property
     def first_encryption_key(self) -> str:
@@ -125,12 +138,21 @@ class KeyRing:
             raise SigningKeyMissing(retry_after=1)
         return self._signing_key
 
+    @property
+    def issuer(self) -> "Issuer":
+        """Return what tokens are made with now. Raises SigningKeyMissing."""
+        return Issuer(self.signing_key, self._epoch)
+
     def opens(self, key: StoredKey) -> bool:
         """Say whether this process could sign with *key*."""
         return self._open(key) is not None
 
-    def load(self, keys: Sequence[StoredKey]) -> None:
-        """Take over *keys* as they are in the database: no other signs or verifies any more."""
+    def load(self, keys: Sequence[StoredKey], *, epoch: int) -> None:
+        """Take over *keys* as they are in the database: no other signs or verifies any more.
+
+        *epoch* is what it was when they were read, or a later one.
+        """
+        self._epoch = epoch
         opened = {key.life.kid: self._open(key) for key in keys if key.sealed_private_key}
         self._opened = {kid: key for kid, key in opened.items() if key}
         self.unopened = frozenset(opened) - frozenset(self._opened)

@@ -54,11 +54,24 @@ sessions = sa.Table(
     sa.Column("user_agent", sa.Text),
     sa.Column("ended_at", MOMENT),
     sa.Column("ended_reason", sa.Text),
+    sa.Column("epoch", sa.Integer, nullable=False, server_default=sa.text("0")),
+    sa.Column("refreshes_paid_until", MOMENT),
     sa.CheckConstraint("(ended_at IS NULL) = (ended_reason IS NULL)", name="ended_for_a_reason"),
 )
-sa.Index("ix_sessions_user_id", sessions.c.user_id)
+sa.Index("ix_sessions_user_id_id", sessions.c.user_id, sessions.c.id)
+sa.Index("ix_sessions_epoch", sessions.c.epoch, postgresql_where=sessions.c.ended_at.is_(None))
 sa.Index(
     "ix_sessions_ended_at", sessions.c.ended_at, postgresql_where=sessions.c.ended_at.is_not(None)
+)
+
+# A session counts the global revocations before it; with one more behind it, it is dead.
+global_revocations = sa.Table(
+    "global_revocations",
+    metadata,
+    sa.Column("epoch", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("revoked_at", MOMENT, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("actor", sa.Text),
 )
 
 # One family per session; `generation` counts its members. A spent row keeps who spent it and, for

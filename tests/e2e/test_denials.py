@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -28,18 +29,26 @@ async def test_refusals_are_recorded_with_who_and_from_where(tmp_path: Path) -> 
         for _ in range(3):
             answer = await person.call("GET", "/api/v1/admin/audit", token=person.access_token)
             assert answer.status_code == 403
+            answer = await person.refresh("gh_rt_" + "A" * 43)
+            assert (answer.status_code, answer.headers.get("gatehouse-report")) == (401, None)
+            path = f"/api/v1/sessions/{uuid4()}"
+            answer = await person.call("DELETE", path, token=person.access_token)
+            assert (answer.status_code, answer.headers.get("gatehouse-report")) == (404, None)
     platform.stop()
     platform.start()
     async with platform.admin() as admin:
         items = await eventually(lambda: _denials(admin))
     platform.stop()
 
-    (item,) = items
-    told = (item["outcome"], item["actor"], item["ip"])
-    assert told == ("denied", person.user_id, person.address)
-    assert item["data"] == {
-        "reason": "forbidden",
-        "route": "/api/v1/admin/audit",
-        "count": 3,
-        "window_seconds": 60,
+    told = {
+        (item["data"]["reason"], item["data"]["route"], item["actor"], item["data"]["count"])
+        for item in items
+    }
+    assert len(items) == 3
+    assert {(item["outcome"], item["ip"]) for item in items} == {("denied", person.address)}
+    assert {item["data"]["window_seconds"] for item in items} == {60}
+    assert told == {
+        ("forbidden", "/api/v1/admin/audit", person.user_id, 3),
+        ("invalid_refresh_token", "/api/v1/auth/refresh", None, 3),
+        ("foreign_session", "/api/v1/sessions/{id}", person.user_id, 3),
     }

@@ -48,6 +48,36 @@ class TestSessions:
         current = [(one["id"], one["current"]) for one in listed.json()["sessions"]]
         assert current == [(person.tokens["session_id"], True)]
 
+    async def test_are_refreshed_ten_times_a_minute(self, person: Person) -> None:
+        """Beyond that 429 names the limit, and the token is not spent."""
+        await person.join()
+        answers = [await person.refresh() for _ in range(10)]
+        refused = await person.refresh()
+        while refused.is_success:  # on a machine so slow that some have come back
+            refused = await person.refresh()
+
+        assert {answer.status_code for answer in answers} == {200}
+        assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+        assert refused.headers["ratelimit-policy"] == '"per_session";q=10;w=60'
+        assert 1 <= int(refused.headers["retry-after"]) <= 6
+        assert (await person.me()).status_code == 200
+
+    async def test_are_listed_in_pages(self, relaxed: Platform) -> None:
+        """As many as one likes, each once."""
+        async with relaxed.person() as person:
+            await person.join()
+            for _ in range(2):
+                assert (await person.login()).is_success
+            listed: list[list[bool]] = []
+            cursor: str | None = ""
+            while cursor is not None:
+                path = f"/api/v1/sessions?limit=2{cursor and f'&cursor={cursor}'}"
+                page = (await person.call("GET", path, token=person.access_token)).json()
+                listed.append([one["current"] for one in page["sessions"]])
+                cursor = page["next_cursor"]
+
+        assert listed == [[True, False], [False]]
+
     async def test_a_password_change_ends_the_others(self, relaxed: Platform) -> None:
         """The one it was made in goes on."""
         async with relaxed.person() as person:

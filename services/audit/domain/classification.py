@@ -65,6 +65,7 @@ RULES: dict[str, Rule] = {
     "token.token.refreshed.v1": Rule((), _SESSION),
     "token.refresh.failed.v1": Rule((), _SESSION, "failure"),
     "token.refresh_token.reused.v1": Rule((), _SESSION, "denied"),
+    "token.sessions.revoked.v1": Rule(("epoch", "revoked_at"), ("reason",)),
     "token.token.revoked.v1": Rule(("kind", "below_version", "revoked_until"), ("value",)),
     "token.client.authentication_failed.v1": Rule(("client_id", "reason"), (), "failure"),
     "token.signing_key.rotated.v1": Rule(("kid", "previous_kid"), ()),

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis.database import Transaction
+from chassis.paging import Page, write_cursor
 from services.identity.domain.accounts import PLAIN_ROLES, Role, User
-from services.identity.domain.paging import Page, write_cursor
 from services.identity.models import bootstrap_marker, user_roles, users
 from services.identity.repository.users import add_roles, user_of, with_roles
 

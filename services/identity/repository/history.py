@@ -6,8 +6,8 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chassis.database import Transaction
+from chassis.paging import Page, write_cursor
 from services.identity.domain.history import FailedAttempt, LoginRecord
-from services.identity.domain.paging import Page, write_cursor
 from services.identity.models import failed_login_attempts, login_history, users
 
 

@@ -11,6 +11,7 @@ from starlette.routing import Route
 from chassis.caller import Caller, Principal
 from chassis.http import query, read_json, respond
 from chassis.middleware import caller_of
+from chassis.paging import PageQuery
 from services.identity.domain.accounts import User
 from services.identity.errors import UnknownUser
 from services.identity.routes.principals import principal_of
@@ -19,7 +20,6 @@ from services.identity.schemas import (
     AccountView,
     EditBody,
     FailurePage,
-    PageQuery,
     RolesBody,
     UsersQuery,
 )

@@ -8,12 +8,12 @@ from starlette.routing import Route
 
 from chassis.http import query, read_json, respond
 from chassis.middleware import caller_of
+from chassis.paging import PageQuery
 from services.identity.domain.names import EmailAddress, Username
 from services.identity.routes.principals import principal_of
 from services.identity.schemas import (
     EmailChangeBody,
     LoginPage,
-    PageQuery,
     PasswordBody,
     ProfileBody,
     ProfileView,

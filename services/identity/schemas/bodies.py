@@ -1,17 +1,16 @@
 """What comes in: bodies and queries."""
 
 from typing import Annotated, Self
-from uuid import UUID
 
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from chassis.http import QueryModel, RequestModel
+from chassis.http import RequestModel
+from chassis.paging import PageQuery
 from services.identity.domain.accounts import Role
 from services.identity.domain.edits import Edits
 from services.identity.domain.names import MAX_EMAIL_LENGTH, EmailAddress, Username
-from services.identity.domain.paging import DEFAULT_LIMIT, MAX_LIMIT, read_cursor
-from services.identity.schemas.fields import Cursor, Email, Name, Secret, Token
+from services.identity.schemas.fields import Email, Name, Secret, Token
 
 
 def _given(value: object) -> object:
@@ -105,18 +104,6 @@ class RolesBody(RequestModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
     roles: Annotated[list[Role], Field(max_length=len(Role))]
-
-
-class PageQuery(QueryModel):
-    """Which part of a list is asked for."""
-
-    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
-    cursor: Cursor | None = None
-
-    @property
-    def position(self) -> UUID | None:
-        """Return the last row of the page before."""
-        return None if self.cursor is None else read_cursor(self.cursor)
 
 
 class UsersQuery(PageQuery):

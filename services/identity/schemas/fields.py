@@ -6,7 +6,6 @@ from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from services.identity.domain.names import MAX_EMAIL_LENGTH, EmailAddress, Username
-from services.identity.domain.paging import read_cursor
 
 _TOKEN_LENGTH = 128
 
@@ -25,14 +24,6 @@ def _username(text: str) -> str:
         raise PydanticCustomError("invalid_username", "Use {reason}.", _reason(error)) from None
 
 
-def _cursor(text: str) -> str:
-    try:
-        read_cursor(text)
-    except ValueError as error:
-        raise PydanticCustomError("invalid_cursor", "This is {reason}.", _reason(error)) from None
-    return text
-
-
 def _reason(error: ValueError) -> dict[str, Any]:
     return {"reason": str(error)}
 
@@ -49,4 +40,3 @@ Name = Annotated[
 ]
 Secret = Annotated[str, Field(repr=False)]
 Token = Annotated[str, StringConstraints(min_length=1, max_length=_TOKEN_LENGTH), Field(repr=False)]
-Cursor = Annotated[str, AfterValidator(_cursor)]

@@ -5,9 +5,9 @@ from typing import Self
 from uuid import UUID
 
 from chassis.http import ResponseModel
+from chassis.paging import Page
 from services.identity.domain.accounts import NewUser, User
 from services.identity.domain.history import FailedAttempt, LoginRecord
-from services.identity.domain.paging import Page
 
 
 class Registered(ResponseModel):

@@ -8,6 +8,7 @@ from chassis.caller import Caller, Principal
 from chassis.clock import Clock
 from chassis.database import Database, Transaction
 from chassis.outbox import Outbox
+from chassis.paging import Page
 from contracts.identity import (
     UserDeleted,
     UserDisabled,
@@ -19,7 +20,6 @@ from contracts.identity import (
 )
 from services.identity.domain.accounts import PLAIN_ROLES, Role, User
 from services.identity.domain.history import FailedAttempt
-from services.identity.domain.paging import Page
 from services.identity.errors import UnknownUser
 from services.identity.repository import administration, counters, history, users
 from services.identity.service.authority import ADMINISTERING, MODERATING, held, roles_of, visible

@@ -6,11 +6,11 @@ from chassis.caller import Caller, Principal
 from chassis.clock import Clock
 from chassis.database import Database
 from chassis.outbox import Outbox
+from chassis.paging import Page
 from contracts.identity import UserDeleted, UserUpdated
 from services.identity.domain.accounts import User
 from services.identity.domain.history import LoginRecord
 from services.identity.domain.names import Username
-from services.identity.domain.paging import Page
 from services.identity.errors import AccountGone
 from services.identity.repository import counters, history, users
 from services.identity.service.confirmation import Confirmation

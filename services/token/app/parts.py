@@ -35,6 +35,8 @@ from services.token.routes import Endpoints, routes
 from services.token.service.administration import Administration
 from services.token.service.denials import Denials
 from services.token.service.endings import Endings
+from services.token.service.global_ending import GlobalEnding
+from services.token.service.global_revoking import GlobalRevoking
 from services.token.service.housekeeping import Housekeeping
 from services.token.service.issuing import Issuing
 from services.token.service.login import Login
@@ -105,6 +107,9 @@ class Parts:
         self.housekeeping = Housekeeping(
             database=self._database, endings=self._endings, clock=clock
         )
+        self.global_ending = GlobalEnding(
+            database=self._database, endings=self._endings, clock=clock, metrics=self._metrics
+        )
 
     def deployable(self, *, owns_bus: bool) -> Deployable:
         """Return the service, ready to be served."""
@@ -174,6 +179,9 @@ class Parts:
             consumer=self._consumer,
             keys=self._keys.ring,
             key_administration=key_administration(self._keys),
+            global_revoking=GlobalRevoking(
+                keys=self._keys, wanted=self.global_ending.wanted, metrics=self._metrics
+            ),
             jwks_max_age=self._keys.policy.jwks_max_age,
             oauth=oauth_endpoints(
                 settings,
@@ -197,6 +205,7 @@ class Parts:
                 await self._consumer.start(self._bus, background)
                 background.start("signing_keys", lambda: self.rotation.run(background))
                 background.start("housekeeping", lambda: self.housekeeping.run(background))
+                background.start("global_ending", lambda: self.global_ending.run(background))
                 if self._sharing is not None:
                     self._sharing.start(background)
                 yield
@@ -227,6 +236,7 @@ class Parts:
             subjects=subjects,
             clock=self._clock,
             grace=timedelta(seconds=self._settings.refresh_grace_seconds),
+            rate=self._settings.rate_limit_per_user,
         )
 
     def _subject_changes(self) -> SubjectChanges:

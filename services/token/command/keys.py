@@ -12,6 +12,7 @@ from chassis.clock import SystemClock
 from chassis.crypto import key_id
 from chassis.database import Database, DatabaseUnavailable
 from chassis.logs import configure
+from chassis.metrics import Metrics
 from chassis.outbox import Outbox
 from chassis.printable import printable
 from chassis.settings import load
@@ -19,6 +20,7 @@ from services.token import models
 from services.token.app import KeyTiming, signing_keys
 from services.token.domain.keys import MAX_REASON, KeyLife
 from services.token.errors import SigningKeyMissing, SigningKeyNotFound
+from services.token.service.global_revoking import GlobalRevoking
 from services.token.service.key_operations import Author, KeyOperations, Overview
 from services.token.settings import TokenSettings
 
@@ -29,6 +31,8 @@ _EXAMPLES = """examples:
       publish a successor now; it signs as soon as everybody who caches the JWKS knows it
   python -m services.token keys revoke KID --reason "laptop with a dump was stolen"
       emergency: nothing KID has signed is accepted any more, another key signs at once
+  python -m services.token keys revoke-all --reason "break-in"
+      emergency: every key that has signed is revoked, and every session ends: all log in anew
 
 It takes the settings of the service (DATABASE_URL, SIGNING_KEY_ENCRYPTION_KEYS, …), which goes on
 running and follows within a second. Exit codes: 0 done, 1 not done, 78 the settings are not
@@ -42,6 +46,7 @@ _AUTHOR = Author(actor="operator")
 @dataclass(frozen=True, slots=True)
 class _Work:
     operations: KeyOperations
+    revoking: GlobalRevoking
     encryption_keys: tuple[str, ...]
 
 
@@ -67,7 +72,8 @@ async def _perform(settings: TokenSettings, asked: argparse.Namespace) -> int:
     named = tuple(key_id(key) for key in settings.signing_key_encryption_keys)
     action: _Action = asked.action
     try:
-        return await action(_Work(KeyOperations(stored), named), asked)
+        revoking = GlobalRevoking(keys=stored, metrics=Metrics())
+        return await action(_Work(KeyOperations(stored), revoking, named), asked)
     except (DatabaseUnavailable, SigningKeyMissing, SigningKeyNotFound) as error:
         return _complain(str(error))
     finally:
@@ -102,6 +108,14 @@ async def _revoke(work: _Work, asked: argparse.Namespace) -> int:
     _say(f"{revoked.kid} is revoked since {_at(revoked.revoked_at)}")
     if revoked.successor:
         _say(f"{revoked.successor} signs instead of it")
+    return 0
+
+
+async def _revoke_all(work: _Work, asked: argparse.Namespace) -> int:
+    revoked = await work.revoking.revoke(asked.reason, _AUTHOR)
+    _say(f"nobody is logged in since {_at(revoked.revocation.revoked_at)}")
+    for key in revoked.keys:
+        _say(f"{key.kid} is revoked")
     return 0
 
 
@@ -147,15 +161,17 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    actions = parser.add_subparsers(required=True, metavar="list|rotate|revoke")
+    actions = parser.add_subparsers(required=True, metavar="list|rotate|revoke|revoke-all")
     for name, action, text in (
         ("list", _list, "show the keys and the encryption keys that hold them"),
         ("rotate", _rotate, "replace the active key in stages"),
         ("revoke", _revoke, "take a key away at once"),
+        ("revoke-all", _revoke_all, "log everybody out at once"),
     ):
         one = actions.add_parser(name, help=text, description=text)
         one.set_defaults(action=action)
         if name == "revoke":
             one.add_argument("kid", metavar="KID", help="as `list` names it")
+        if action in (_revoke, _revoke_all):
             one.add_argument("--reason", required=True, type=_reason, help="for the audit log")
     return parser

@@ -37,6 +37,33 @@ class RefreshToken:
         return self.sealed_successor is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What one session may refresh by GCRA: `times` a `period`, all at once if it has waited.
+
+    `paid_until` is when the allowance is whole again, None when it never was touched.
+    """
+
+    times: int
+    period: timedelta
+    paid_until: datetime | None = None
+
+    def wait(self, now: datetime) -> timedelta:
+        """Return how long the next refresh has to wait; nothing when it may be now."""
+        return max(self._backlog(now) + self._interval - self.period, timedelta())
+
+    def charged(self, now: datetime) -> datetime:
+        """Return the `paid_until` after one refresh."""
+        return now + self._backlog(now) + self._interval
+
+    def _backlog(self, now: datetime) -> timedelta:
+        return max((self.paid_until or now) - now, timedelta())
+
+    @property
+    def _interval(self) -> timedelta:
+        return max(self.period // self.times, timedelta.resolution)
+
+
 def decide(token: RefreshToken, *, now: datetime, client: bytes, grace: timedelta) -> Decision:
     """Say what presenting *token* means; *client* is the fingerprint of who presents it."""
     if token.expires_at <= now:

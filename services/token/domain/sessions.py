@@ -32,8 +32,9 @@ _PRODUCT = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 class Session:
     """One login of one user on one device.
 
-    `subject_version` is the user's version it was authenticated at, `expires_at` the end of its
-    idle life, which a refresh moves on, but never beyond `absolute_expires_at`.
+    `subject_version` is the user's version it was authenticated at, `epoch` the number of global
+    revocations until then, `expires_at` the end of its idle life, which a refresh moves on, but
+    never beyond `absolute_expires_at`. `refreshes_paid_until` is GCRA's theoretical arrival time.
     """
 
     id: UUID
@@ -50,6 +51,8 @@ class Session:
     client_address: str | None = None
     user_agent: str | None = None
     ended_at: datetime | None = None
+    epoch: int = 0
+    refreshes_paid_until: datetime | None = None
 
     def is_live(self, now: datetime) -> bool:
         """Say whether the session still gives tokens."""

@@ -18,6 +18,7 @@ from services.token.domain.refresh import RefreshToken
 from services.token.domain.sessions import Session
 from services.token.domain.subjects import Subject
 from services.token.models import refresh_tokens
+from services.token.repository.epochs import EPOCH
 from services.token.repository.sessions import session_of
 from services.token.repository.subjects import subject_of
 
@@ -26,10 +27,11 @@ c = refresh_tokens.c
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """What a presented refresh token belongs to, locked until the transaction ends."""
+    """What a presented refresh token belongs to, as it was in *epoch*."""
 
     subject: Subject
     session: Session
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class Claim:
     client_address: str | None
     user_agent: str | None
     device: str | None
+    refreshes_paid_until: datetime
 
     @property
     def parameters(self) -> tuple[Any, ...]:
@@ -59,6 +62,7 @@ class Claim:
             self.client_address,
             self.user_agent,
             self.device,
+            self.refreshes_paid_until,
         )
 
 
@@ -70,9 +74,11 @@ WHERE t.hash = $1
 FOR SHARE OF u
 """
 
-_LOCK_SESSION = "SELECT * FROM sessions WHERE id = $1 FOR NO KEY UPDATE"
+_LOCK_SESSION = f"""
+SELECT *, {EPOCH} AS present_epoch FROM sessions WHERE id = $1 FOR NO KEY UPDATE
+"""  # noqa: S608 - our own words
 
-# Parameters 1 to 9 of whoever claims; {guard} may ask for more.
+# Parameters 1 to 10 of whoever claims; {guard} may ask for more.
 _CLAIMING = """
 claimed AS (
     UPDATE refresh_tokens SET spent_at = $5, spent_by = $2, sealed_successor = $4
@@ -86,35 +92,35 @@ claimed AS (
     WHERE old.session_id = claimed.session_id AND old.generation = claimed.generation - 1
 ), used AS (
     UPDATE sessions SET last_used_at = $5, expires_at = $6,
-        client_address = $7, user_agent = $8, device = $9
+        client_address = $7, user_agent = $8, device = $9, refreshes_paid_until = $10
     FROM claimed WHERE sessions.id = claimed.session_id
 )"""
 
-_CLAIM = f"WITH {_CLAIMING.format(guard='')} SELECT generation FROM claimed"  # noqa: S608 - our own words
+_CLAIM = f"WITH {_CLAIMING.format(guard='')} SELECT generation FROM claimed"  # noqa: S608 - as above
 
-_FIND_FAMILY = """
-SELECT s.*, u.roles, u.roles_version, u.status, u.status_version, u.sessions_valid_from,
-    u.checked_at
+_FIND_FAMILY = f"""
+SELECT s.*, {EPOCH} AS present_epoch, u.roles, u.roles_version, u.status, u.status_version,
+    u.sessions_valid_from, u.checked_at
 FROM refresh_tokens t
 JOIN sessions s ON s.id = t.session_id
 JOIN subjects u ON u.user_id = s.user_id
 WHERE t.hash = $1
-"""
+"""  # noqa: S608 - as above
 
 # Each step reads the one before, so the locks are taken in the order of everybody. What waited for
 # a lock is compared as it is then: whatever has changed in between leaves nothing to claim.
 _CLAIM_UNCHANGED = f"""
 WITH subject AS (
-    SELECT user_id FROM subjects WHERE user_id = $10 AND roles_version = $11 AND status = $12
-        AND status_version = $13 AND sessions_valid_from = $14
+    SELECT user_id FROM subjects WHERE user_id = $11 AND roles_version = $12 AND status = $13
+        AND status_version = $14 AND sessions_valid_from = $15
     FOR SHARE
 ), session AS (
     SELECT s.id FROM sessions s JOIN subject USING (user_id)
-    WHERE s.id = $15 AND s.subject_version = $16 AND s.ended_at IS NULL
+    WHERE s.id = $16 AND s.subject_version = $17 AND s.ended_at IS NULL
     FOR NO KEY UPDATE OF s
 ), {_CLAIMING.format(guard="AND session_id IN (SELECT id FROM session)")}, told AS (
     INSERT INTO outbox (event_id, exchange, routing_key, body, urgent)
-    SELECT $17, $18, $19, $20::text::jsonb, false FROM claimed
+    SELECT $18, $19, $20, $21::text::jsonb, false FROM claimed
 )
 SELECT generation FROM claimed
 """  # noqa: S608 - as above
@@ -128,7 +134,7 @@ async def lock_family(tx: Transaction, token_hash: bytes) -> Family | None:
     session = await tx.fetch_row(_LOCK_SESSION, found["session_id"])
     if session is None:
         return None
-    return Family(subject_of(Named(found)), session_of(Named(session)))
+    return Family(subject_of(Named(found)), session_of(Named(session)), session["present_epoch"])
 
 
 async def find_family(each: Statements, token_hash: bytes) -> Family | None:
@@ -136,7 +142,7 @@ async def find_family(each: Statements, token_hash: bytes) -> Family | None:
     found = await each.fetch_row(_FIND_FAMILY, token_hash)
     if found is None:
         return None
-    return Family(subject_of(Named(found)), session_of(Named(found)))
+    return Family(subject_of(Named(found)), session_of(Named(found)), found["present_epoch"])
 
 
 async def claim_unchanged(

@@ -42,7 +42,8 @@ async def list_revoked_kids(tx: Transaction) -> tuple[str, ...]:
 
 async def delete_revoked(tx: Transaction, *, before: datetime) -> None:
     """Forget what was revoked before a time."""
-    await tx.execute(sa.delete(revoked_signing_keys).where(c.revoked_at < before))
+    old = sa.select(c.kid).where(c.revoked_at < before).limit(MAX_REVOKED)
+    await tx.execute(sa.delete(revoked_signing_keys).where(c.kid.in_(old)))
 
 
 def _revoked(row: sa.Row[Any]) -> RevokedKey:

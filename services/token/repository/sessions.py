@@ -8,6 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chassis.database import Transaction
+from chassis.paging import Page, write_cursor
 from contracts.token import EndReason
 from services.token.domain.sessions import Session
 from services.token.models import sessions
@@ -27,6 +28,19 @@ async def list_running(
         found = found.where(c.subject_version < below_version)
     rows = await tx.execute(found.order_by(c.created_at, c.id))
     return [session_of(row) for row in rows]
+
+
+async def list_live(
+    tx: Transaction, user_id: UUID, *, now: datetime, limit: int, before: UUID | None
+) -> Page[Session]:
+    """Return the live sessions of a user, newest first, older than *before*."""
+    lasting = (c.expires_at > now) & (c.absolute_expires_at > now)
+    found = sa.select(sessions).where((c.user_id == user_id) & c.ended_at.is_(None) & lasting)
+    if before is not None:
+        found = found.where(c.id < before)
+    rows = (await tx.execute(found.order_by(c.id.desc()).limit(limit + 1))).all()
+    live = [session_of(row) for row in rows[:limit]]
+    return Page(live, write_cursor(live[-1].id) if len(rows) > limit else None)
 
 
 async def find_session(tx: Transaction, session_id: UUID) -> Session | None:
@@ -83,6 +97,17 @@ async def list_expired(
     return [session_of(row) for row in await tx.execute(expired)]
 
 
+async def list_of_older_epochs(tx: Transaction, epoch: int, *, limit: int) -> Sequence[Session]:
+    """Lock and return at most *limit* running sessions from before *epoch* that nobody holds."""
+    older = (
+        sa.select(sessions)
+        .where((c.epoch < epoch) & c.ended_at.is_(None))
+        .limit(limit)
+        .with_for_update(key_share=True, skip_locked=True)
+    )
+    return [session_of(row) for row in await tx.execute(older)]
+
+
 async def delete_ended(tx: Transaction, *, before: datetime, limit: int) -> int:
     """Delete at most *limit* sessions that ended before a time; return how many."""
     old = (
@@ -112,4 +137,6 @@ def session_of(row: Any) -> Session:
         client_address=row.client_address,
         user_agent=row.user_agent,
         ended_at=row.ended_at,
+        epoch=row.epoch,
+        refreshes_paid_until=row.refreshes_paid_until,
     )

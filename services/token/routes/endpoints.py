@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
-from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from chassis.consumer import Consumer
-from chassis.errors import FieldError, InvalidInput, MalformedBody, NotFound
+from chassis.errors import FieldError, InvalidInput, MalformedBody
 from chassis.http import JSON_TYPE, query, read_body, read_json, respond
 from chassis.middleware import caller_of
 from chassis.subscriptions import Unprocessable
@@ -28,8 +27,6 @@ from services.token.domain.keys import JWKS_MAX_AGE
 from services.token.domain.revocations import Cursor
 from services.token.errors import (
     EventNotAccepted,
-    SessionNotFound,
-    UnknownUser,
 )
 from services.token.keys import KeyRing
 from services.token.routes.browser import (
@@ -39,9 +36,10 @@ from services.token.routes.browser import (
     proven_caller_of,
     refresh_token_of,
 )
-from services.token.routes.callers import principal_of
 from services.token.routes.keys import key_routes
 from services.token.routes.oauth import OAuthEndpoints, oauth_routes
+from services.token.routes.revocation import revocation_routes
+from services.token.routes.sessions import session_routes
 from services.token.schemas import (
     AuthorizationServerMetadata,
     BrowserLoginRequest,
@@ -51,11 +49,10 @@ from services.token.schemas import (
     LogoutRequest,
     RefreshRequest,
     RevocationsQuery,
-    SessionBody,
-    SessionsResponse,
     TokenResponse,
 )
 from services.token.service.administration import Administration
+from services.token.service.global_revoking import GlobalRevoking
 from services.token.service.key_administration import KeyAdministration
 from services.token.service.login import Login
 from services.token.service.refresh import Refresh
@@ -81,6 +78,7 @@ class Endpoints:
     keys: KeyRing
     oauth: OAuthEndpoints
     key_administration: KeyAdministration
+    global_revoking: GlobalRevoking
     jwks_max_age: timedelta = JWKS_MAX_AGE
 
     async def login(self, request: Request) -> Response:
@@ -123,32 +121,6 @@ class Endpoints:
         )
         await self.sessions_.log_out(credentials, every_session=body.every_session)
         return respond(_LOGGED_OUT)
-
-    async def list_sessions(self, request: Request) -> Response:
-        """GET /api/v1/sessions."""
-        principal = principal_of(request)
-        own = await self.sessions_.list_own(principal)
-        bodies = [SessionBody.of(session, current=principal.session_id) for session in own]
-        return respond(SessionsResponse(sessions=bodies))
-
-    async def end_session(self, request: Request) -> Response:
-        """DELETE /api/v1/sessions/{id}."""
-        principal = principal_of(request)
-        session_id = _uuid_or(SessionNotFound, request.path_params["id"])
-        await self.sessions_.end_one(session_id, principal, caller=caller_of(request))
-        return respond(status=HTTPStatus.NO_CONTENT)
-
-    async def end_other_sessions(self, request: Request) -> Response:
-        """DELETE /api/v1/sessions."""
-        await self.sessions_.end_others(principal_of(request), caller=caller_of(request))
-        return respond(status=HTTPStatus.NO_CONTENT)
-
-    async def end_sessions_of(self, request: Request) -> Response:
-        """DELETE /api/v1/admin/users/{id}/sessions."""
-        principal = principal_of(request)
-        user_id = _uuid_or(UnknownUser, request.path_params["id"])
-        await self.administration_.end_sessions(user_id, principal, caller=caller_of(request))
-        return respond(status=HTTPStatus.NO_CONTENT)
 
     async def jwks(self, request: Request) -> Response:
         """GET /.well-known/jwks.json, from memory (RFC 7517 §5)."""
@@ -219,26 +191,17 @@ def routes(endpoints: Endpoints) -> list[Route]:
         Route("/api/v1/auth/login", endpoints.login, methods=["POST"]),
         Route("/api/v1/auth/refresh", endpoints.refresh, methods=["POST"]),
         Route("/api/v1/auth/logout", endpoints.logout, methods=["POST"]),
-        Route("/api/v1/sessions", endpoints.list_sessions, methods=["GET"]),
-        Route("/api/v1/sessions", endpoints.end_other_sessions, methods=["DELETE"]),
-        Route("/api/v1/sessions/{id}", endpoints.end_session, methods=["DELETE"]),
-        Route("/api/v1/admin/users/{id}/sessions", endpoints.end_sessions_of, methods=["DELETE"]),
+        *session_routes(endpoints.sessions_, endpoints.administration_),
         Route(JWKS_PATH, endpoints.jwks, methods=["GET"]),
         Route(METADATA_PATH, endpoints.metadata, methods=["GET"]),
         Route(REVOCATIONS_PATH, endpoints.revocations, methods=["GET"]),
         Route(SUBJECT_CHANGES_PATH, endpoints.subject_changes, methods=["POST"]),
         *oauth_routes(endpoints.oauth),
         *key_routes(endpoints.key_administration),
+        *revocation_routes(endpoints.global_revoking),
     ]
 
 
 def _bearer_of(request: Request) -> str | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
-
-
-def _uuid_or(missing: type[NotFound], text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise missing from None

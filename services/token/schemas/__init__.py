@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from chassis.http import QueryModel, RequestModel, ResponseModel
+from chassis.paging import Page
 from contracts.internal import JWKS_PATH
 from services.token.domain.clients import TokenKind
 from services.token.domain.sessions import Session
@@ -136,9 +137,16 @@ class SessionBody(ResponseModel):
 
 
 class SessionsResponse(ResponseModel):
-    """The live sessions of a user, the last used first."""
+    """Some live sessions of a user, the newest first; `next_cursor` leads to those behind them."""
 
     sessions: list[SessionBody]
+    next_cursor: str | None
+
+    @classmethod
+    def of(cls, page: Page[Session], *, current: UUID) -> Self:
+        """Render *page*."""
+        bodies = [SessionBody.of(session, current=current) for session in page.items]
+        return cls(sessions=bodies, next_cursor=page.next_cursor)
 
 
 class IntrospectionResponse(ResponseModel):

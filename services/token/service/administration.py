@@ -55,6 +55,12 @@ class Administration:
             raise UnknownUser from None
 
 
+async def require_admin(tx: Transaction, principal: Principal) -> None:
+    """Ask for the role `admin`, in the caller's token and as known since. Raises RoleRequired."""
+    if "admin" not in await _roles_of(tx, principal):
+        raise RoleRequired
+
+
 async def _roles_of(tx: Transaction, principal: Principal) -> frozenset[str]:
     """Return the roles the caller has by its token and by what is known since."""
     actor = await find_subject(tx, principal.user_id)

@@ -31,14 +31,19 @@ class Endings:
         now: datetime,
         caller: Caller | None,
         actor: str | None = None,
+        denied: bool = True,
     ) -> int:
-        """End those of *sessions* that still run: deny their `sid`, say so; return how many."""
+        """End those of *sessions* that still run: deny their `sid`, say so; return how many.
+
+        Without *denied* their access tokens are refused already, and no entry is needed.
+        """
         if not sessions:
             return 0
         ended = await mark_ended(tx, [s.id for s in sessions], reason=reason, now=now)
-        until = revoked_until(now, self.access_ttl)
-        entries = [Revocation.of_session(session_id, until) for session_id in sorted(ended)]
-        await self.denials.add(tx, entries)
+        until = revoked_until(now, self.access_ttl) if denied else now
+        if denied:
+            entries = [Revocation.of_session(session_id, until) for session_id in sorted(ended)]
+            await self.denials.add(tx, entries)
         for session in sessions:
             if session.id in ended:
                 fact = SessionEnded(

@@ -7,6 +7,7 @@ from uuid import UUID
 from services.token.access_tokens import AccessTokens
 from services.token.domain.sessions import Lifetimes, Session
 from services.token.domain.subjects import Subject
+from services.token.keys import Issuer
 from services.token.refresh_secrets import RefreshSecret
 
 
@@ -28,23 +29,29 @@ class Issuing:
     access_tokens: AccessTokens
     lifetimes: Lifetimes
 
+    @property
+    def issuer(self) -> Issuer:
+        """Return what a request that begins now issues with. Raises SigningKeyMissing."""
+        return self.access_tokens.keys.issuer
+
     def issue(
         self,
         session: Session,
         subject: Subject,
         secret: RefreshSecret,
         *,
+        issuer: Issuer,
         refresh_expires_at: datetime,
         now: datetime,
     ) -> Issued:
-        """Return a fresh access token beside the refresh token *secret*.
-
-        Raises SigningKeyMissing.
-        """
+        """Return a fresh access token beside the refresh token *secret*."""
         expires_at = self.lifetimes.access_end(now, session.absolute_expires_at)
+        access_token = self.access_tokens.issue(
+            session, subject, key=issuer.key, now=now, expires_at=expires_at
+        )
         return Issued(
             session_id=session.id,
-            access_token=self.access_tokens.issue(session, subject, now=now, expires_at=expires_at),
+            access_token=access_token,
             expires_in=int((expires_at - now).total_seconds()),
             refresh_token=secret.text,
             refresh_expires_in=int((refresh_expires_at - now).total_seconds()),

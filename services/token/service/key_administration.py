@@ -3,8 +3,7 @@
 from chassis.caller import Caller, Principal
 from chassis.database import Database
 from services.token.domain.keys import RevokedKey
-from services.token.errors import RoleRequired
-from services.token.repository.subjects import find_subject
+from services.token.service.administration import require_admin
 from services.token.service.key_operations import (
     Author,
     KeyOperations,
@@ -39,8 +38,4 @@ class KeyAdministration:
 
     async def _require_admin(self, principal: Principal) -> None:
         async with self._database.transaction() as tx:
-            known = await find_subject(tx, principal.user_id)
-        if known is None or known.status != "active":
-            raise RoleRequired
-        if "admin" not in principal.roles & known.roles:
-            raise RoleRequired
+            await require_admin(tx, principal)

@@ -119,6 +119,19 @@ class KeyOperations:
         await self._keys.load()
         return revoked
 
+    async def revoke_used(
+        self, tx: Transaction, found: KeysRead, reason: str, author: Author, *, fresh: SigningKey
+    ) -> tuple[RevokedKey, ...]:
+        """Take away every key that has signed, for a caller who has locked and *found* them.
+
+        One that is published and has never signed may take over, else *fresh* does.
+        """
+        used = [life.kid for life in found.lives if life.state != "published"]
+        revoked = [await self._revoke(tx, found, kid, reason, fresh) for kid in used]
+        for key in revoked:
+            await self._tell_revoked(tx, key, author)
+        return tuple(revoked)
+
     async def _revoke(
         self, tx: Transaction, found: KeysRead, kid: str, reason: str, fresh: SigningKey
     ) -> RevokedKey:

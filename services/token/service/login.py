@@ -13,7 +13,7 @@ from contracts.token import SessionStarted
 from services.token.domain.refresh import RefreshToken
 from services.token.domain.sessions import Lifetimes, Session, device_name, surplus
 from services.token.domain.subjects import Subject
-from services.token.errors import InvalidCredentials
+from services.token.errors import InvalidCredentials, SigningKeyMissing
 from services.token.identity_client import IdentityClient, snapshot_of
 from services.token.refresh_secrets import RefreshSecret
 from services.token.repository.sessions import list_running
@@ -63,22 +63,31 @@ class Login:
         """Start a session for who *username* (or e-mail) and *password* prove to be.
 
         Raises identity's refusal, InvalidCredentials when the password was reset meanwhile,
-        DependencyUnavailable, SigningKeyMissing.
+        DependencyUnavailable, SigningKeyMissing; the last also when everybody was logged out
+        meanwhile.
         """
+        issuer = self._issuing.issuer
         answer = await self._identity.authenticate(username, password, device_token, caller=caller)
         now = self._clock.now()
-        session = self._session(answer, caller, now)
+        session = self._session(answer, caller, now, epoch=issuer.epoch)
         secret = RefreshSecret.new()
         async with self._database.transaction() as tx:
             subject = await self._admit(tx, answer, now)
             await self._make_room(tx, session, caller)
             await self._start(tx, subject, session, secret, caller)
         issued = self._issuing.issue(
-            session, subject, secret, refresh_expires_at=session.expires_at, now=now
+            session,
+            subject,
+            secret,
+            issuer=issuer,
+            refresh_expires_at=session.expires_at,
+            now=now,
         )
         return LoggedIn(issued, answer.device_token)
 
-    def _session(self, answer: AuthenticateResponse, caller: Caller, now: datetime) -> Session:
+    def _session(
+        self, answer: AuthenticateResponse, caller: Caller, now: datetime, *, epoch: int
+    ) -> Session:
         absolute_end = now + self._lifetimes.absolute
         return Session(
             id=uuid7(self._clock),
@@ -95,6 +104,7 @@ class Login:
             device=device_name(caller.user_agent),
             client_address=caller.client_address,
             user_agent=caller.user_agent,
+            epoch=epoch,
         )
 
     async def _admit(self, tx: Transaction, answer: AuthenticateResponse, now: datetime) -> Subject:
@@ -132,5 +142,6 @@ class Login:
         fact = SessionStarted(user_id=session.user_id, session_id=session.id, amr=session.amr)
         user = str(session.user_id)
         announcement = self._outbox.row(fact, subject=user, caller=caller, actor=user)
-        await start_session(tx, subject, session, first, announcement)
+        if not await start_session(tx, subject, session, first, announcement):
+            raise SigningKeyMissing(retry_after=1)  # this process signs with one that is revoked
         tx.after_commit(self._outbox.written.set)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from math import ceil
 from uuid import UUID
 
 from chassis.caller import Caller
@@ -9,11 +10,17 @@ from chassis.clock import Clock
 from chassis.database import Database, Transaction
 from chassis.internal import DependencyUnavailable
 from chassis.outbox import Outbox
+from chassis.rates import Rate
 from contracts.token import RefreshFailed, RefreshTokenReused
 from services.token.domain.refresh import Decision, RefreshToken, decide
 from services.token.domain.sessions import Session
 from services.token.domain.subjects import FRESH_FOR, USABLE_FOR
-from services.token.errors import CsrfTokenForeign, InvalidRefreshToken
+from services.token.errors import (
+    CsrfTokenForeign,
+    InvalidRefreshToken,
+    TooManyRefreshes,
+    UnknownRefreshToken,
+)
 from services.token.refresh_secrets import RefreshSecret, client_fingerprint
 from services.token.repository.refresh_tokens import Family, find_token, lock_family
 from services.token.service.endings import Endings
@@ -31,7 +38,10 @@ class _Stale:
 
 
 class Refresh:
-    """Rotates refresh tokens; *grace* is how long a lost answer can be had again."""
+    """Rotates refresh tokens; *grace* is how long a lost answer can be had again.
+
+    *rate* is how often one session may: so many of its rows are there at most.
+    """
 
     def __init__(
         self,
@@ -43,6 +53,7 @@ class Refresh:
         subjects: SubjectCache,
         clock: Clock,
         grace: timedelta,
+        rate: Rate,
     ) -> None:
         self._database = database
         self._outbox = outbox
@@ -51,7 +62,10 @@ class Refresh:
         self._subjects = subjects
         self._clock = clock
         self._grace = grace
-        self._rotation = Rotation(database=database, outbox=outbox, lifetimes=issuing.lifetimes)
+        self._rate = rate
+        self._rotation = Rotation(
+            database=database, outbox=outbox, lifetimes=issuing.lifetimes, rate=rate
+        )
 
     async def refresh(
         self, refresh_token: str, device_token: str | None, *, caller: Caller
@@ -60,12 +74,14 @@ class Refresh:
 
         Raises CsrfTokenForeign when the caller proved another session than the token's, and
         InvalidRefreshToken for whatever is not accepted; the whole family is ended when
-        the token shows that two parties hold it. Raises DependencyUnavailable when roles cannot
-        be confirmed for longer than they may be used, SigningKeyMissing.
+        the token shows that two parties hold it. Raises TooManyRefreshes, which spends nothing,
+        DependencyUnavailable when roles cannot be confirmed for longer than they may be used,
+        SigningKeyMissing.
         """
+        issuer = self._issuing.issuer
         secret = RefreshSecret.parse(refresh_token)
         if secret is None:
-            raise InvalidRefreshToken
+            raise UnknownRefreshToken
         presented = Presented(
             secret=secret,
             fingerprint=client_fingerprint(device_token, caller.user_agent),
@@ -82,6 +98,7 @@ class Refresh:
             renewed.session,
             renewed.subject,
             renewed.secret,
+            issuer=issuer,
             refresh_expires_at=renewed.expires_at,
             now=presented.now,
         )
@@ -103,7 +120,7 @@ class Refresh:
         async with self._database.transaction() as tx:
             family = await lock_family(tx, presented.secret.hash)
             if family is None:
-                return None
+                raise UnknownRefreshToken
             if presented.caller.proven_sid not in (None, family.session.id):
                 raise CsrfTokenForeign
             if not is_alive(family, presented.now):
@@ -112,13 +129,17 @@ class Refresh:
             age = family.subject.age(presented.now)
             if age > usable_for:
                 return _Stale(family.subject.user_id, age)
-            rotated = await self._rotation.rotate(tx, presented, family)
-            return rotated or await self._decide(tx, presented, family)
+            wait = self._rotation.wait(presented, family)
+            rotated = None if wait else await self._rotation.rotate(tx, presented, family)
+            return rotated or await self._decide(tx, presented, family, wait)
 
     async def _decide(
-        self, tx: Transaction, presented: Presented, family: Family
+        self, tx: Transaction, presented: Presented, family: Family, wait: timedelta
     ) -> Renewed | None:
-        """Say what a token that could not be claimed means, and act on it."""
+        """Say what a token that was not claimed means, and act on it.
+
+        A repeat makes no row, and a theft is told however often the session was refreshed.
+        """
         token = await find_token(tx, presented.secret.hash)
         if token is None:
             return None
@@ -127,6 +148,8 @@ class Refresh:
             return await self._repeat(tx, presented, family, token)
         if decision is Decision.REUSED:
             await self._end_family(tx, presented, family.session)
+        if decision is Decision.ROTATE and wait:
+            raise TooManyRefreshes(self._rate, retry_after=ceil(wait.total_seconds()))
         return None
 
     async def _refuse(self, tx: Transaction, presented: Presented, session: Session) -> None:

@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from chassis.caller import Caller
 from chassis.database import Database, Transaction
 from chassis.outbox import Outbox
+from chassis.rates import Rate
 from contracts.token import TokenRefreshed
+from services.token.domain.refresh import Allowance
 from services.token.domain.sessions import Lifetimes, Session, device_name
 from services.token.domain.subjects import Subject
 from services.token.refresh_secrets import RefreshSecret
@@ -48,12 +50,15 @@ class Renewed:
 
 
 class Rotation:
-    """Makes successors."""
+    """Makes successors, as many as *rate* lets one session have."""
 
-    def __init__(self, *, database: Database, outbox: Outbox, lifetimes: Lifetimes) -> None:
+    def __init__(
+        self, *, database: Database, outbox: Outbox, lifetimes: Lifetimes, rate: Rate
+    ) -> None:
         self._database = database
         self._outbox = outbox
         self._lifetimes = lifetimes
+        self._rate = rate
 
     async def rotate_at_once(
         self, presented: Presented, *, usable_for: timedelta
@@ -65,6 +70,8 @@ class Rotation:
         async with self._database.statements() as each:
             family = await find_family(each, presented.secret.hash)
             if family is None or not presented.may_claim(family, usable_for=usable_for):
+                return None
+            if self.wait(presented, family):
                 return None
             renewed, rotation = self._successor(presented, family)
             subject = str(family.subject.user_id)
@@ -87,6 +94,14 @@ class Rotation:
         )
         return renewed
 
+    def wait(self, presented: Presented, family: Family) -> timedelta:
+        """Return how long the session has to wait for its next successor."""
+        return self._allowance(family).wait(presented.now)
+
+    def _allowance(self, family: Family) -> Allowance:
+        paid_until = family.session.refreshes_paid_until
+        return Allowance(self._rate.limit, self._rate.period, paid_until)
+
     def _successor(self, presented: Presented, family: Family) -> tuple[Renewed, Claim]:
         caller, session, now = presented.caller, family.session, presented.now
         successor = RefreshSecret.new()
@@ -101,13 +116,16 @@ class Rotation:
             client_address=caller.client_address,
             user_agent=caller.user_agent,
             device=device_name(caller.user_agent),
+            refreshes_paid_until=self._allowance(family).charged(now),
         )
         return Renewed(family.subject, session, successor, expires_at), rotation
 
 
 def is_alive(family: Family, now: datetime) -> bool:
     """Say whether the session may still give tokens."""
-    return family.session.is_live(now) and family.subject.permits(family.session.subject_version)
+    session, subject = family.session, family.subject
+    in_time = session.epoch >= family.epoch
+    return in_time and session.is_live(now) and subject.permits(session.subject_version)
 
 
 def _fact(family: Family) -> TokenRefreshed:

@@ -9,18 +9,20 @@ from chassis.caller import Caller, Principal
 from chassis.clock import Clock
 from chassis.database import Database, Transaction
 from chassis.jwt import AccessTokenVerifier, TokenExpired
+from chassis.paging import Page
 from contracts.token import EndReason
 from services.token.domain.sessions import Session
 from services.token.errors import (
     CsrfTokenForeign,
-    InvalidRefreshToken,
+    ForeignSession,
     LoginRequired,
     SessionNotFound,
+    UnknownRefreshToken,
 )
 from services.token.keys import KeyRing
 from services.token.refresh_secrets import RefreshSecret
 from services.token.repository.refresh_tokens import find_token
-from services.token.repository.sessions import find_session, list_running
+from services.token.repository.sessions import find_session, list_live, list_running
 from services.token.repository.subjects import lock_subject
 from services.token.service.endings import Endings
 
@@ -68,7 +70,7 @@ class Sessions:
         secret = RefreshSecret.parse(credentials.refresh_token or "")
         known = secret or principal or credentials.in_browser
         if credentials.refresh_token is not None and not known:
-            raise InvalidRefreshToken
+            raise UnknownRefreshToken
         caller, now = credentials.caller, self._clock.now()
         async with self._database.transaction() as tx:
             proven = await self._proven(tx, secret, principal, now)
@@ -80,20 +82,25 @@ class Sessions:
                 proven = await self._all_of(tx, proven[0].user_id)
             await self._end(tx, proven, reason, caller, now)
 
-    async def list_own(self, principal: Principal) -> Sequence[Session]:
-        """Return the live sessions of a user, the last used first."""
-        now = self._clock.now()
+    async def list_own(
+        self, principal: Principal, *, limit: int, before: UUID | None
+    ) -> Page[Session]:
+        """Return live sessions of the user, the newest first.
+
+        Their order is that in which they began: what is used meanwhile moves on no other page.
+        """
+        now, user_id = self._clock.now(), principal.user_id
         async with self._database.transaction() as tx:
-            running = await list_running(tx, principal.user_id)
-        live = [session for session in running if session.is_live(now)]
-        return sorted(live, key=lambda session: session.last_used_at, reverse=True)
+            return await list_live(tx, user_id, now=now, limit=limit, before=before)
 
     async def end_one(self, session_id: UUID, principal: Principal, *, caller: Caller) -> None:
         """End one session of the user. Raises SessionNotFound, also for those of others."""
         now = self._clock.now()
         async with self._database.transaction() as tx:
             session = await find_session(tx, session_id)
-            if session is None or session.user_id != principal.user_id or session.ended_at:
+            if session is None or session.user_id != principal.user_id:
+                raise ForeignSession
+            if session.ended_at:
                 raise SessionNotFound
             own: EndReason = "logout" if session_id == principal.session_id else "revoked"
             await self._end(tx, [session], own, caller, now)

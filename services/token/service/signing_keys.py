@@ -14,6 +14,7 @@ from contracts.token import SigningKeyRotated
 from services.token.domain.keys import KeyLife, KeyState, RotationPolicy
 from services.token.keys import KeyRing, SigningKey, StoredKey, generate_key
 from services.token.repository import signing_keys as rows
+from services.token.repository.epochs import read_epoch
 
 log = get_logger(__name__)
 
@@ -56,7 +57,9 @@ class SigningKeys:
         async with self._loading:  # what was read earlier must not be loaded later
             async with self.database.transaction() as tx:
                 found = await self.read(tx)
-            self.ring.load(found.keys)
+                # After the keys: with those of before, an epoch that is too new does no harm.
+                epoch = await read_epoch(tx)
+            self.ring.load(found.keys, epoch=epoch)
         return found
 
     async def lock(self, tx: Transaction) -> KeysRead:

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+import jwt
 
 from chassis.caller import Principal
 from chassis.testing import FixedClock, FreshDatabase
@@ -51,11 +52,32 @@ class Arena:
 
     async def login(self) -> tuple[str, Tokens]:
         """Log somebody new in; return the name and the tokens."""
-        name = f"user-{next(self._numbers)}"
-        account = self.replicas[0].identity.register(name)
+        name = self._register(f"user-{next(self._numbers)}")
+        return name, await self.client().login(name)
+
+    async def try_login(self) -> httpx.Response:
+        """Have somebody new log in; return the answer."""
+        name = self._register(f"user-{next(self._numbers)}")
+        password = self.replicas[0].identity.accounts[name].password
+        body = {"username": name, "password": password}
+        return await self.client().send("POST", "/api/v1/auth/login", body)
+
+    async def administrator(self) -> Principal:
+        """Return an administrator, who is logged in."""
+        name = self._register("admin", roles=("user", "admin"))
+        world = self.replicas[0]
+        return await world.principal(await self.client().login(name))
+
+    async def opens(self, access_token: str) -> bool:
+        """Say whether gateways accept an access token: its key is not revoked."""
+        page = await self.replicas[0].send("GET", "/internal/v1/revocations")
+        return jwt.get_unverified_header(access_token)["kid"] not in page.json()["revoked_keys"]
+
+    def _register(self, name: str, **facts: Any) -> str:
+        account = self.replicas[0].identity.register(name, **facts)
         for replica in self.replicas[1:]:
             replica.identity.accounts[name] = account
-        return name, await self.client().login(name)
+        return name
 
     async def works(self, refresh_token: str, **how: str) -> bool:
         """Say whether a refresh token still gives tokens."""
@@ -156,6 +178,32 @@ def refresh_against(end: End) -> Race:
     return race
 
 
+async def everything_revoked(arena: Arena) -> Round:
+    """Three refreshes and a login meet a global revocation: nothing of before is good."""
+    _, tokens = await arena.login()
+    old = tokens["refresh_token"]
+    boss = await arena.administrator()
+    body = {"reason": "a race"}
+    revoking = arena.client(1).send("POST", "/api/v1/admin/revoke-all", body, principal=boss)
+    refreshing = [arena.client(number).refresh(old) for number in range(3)]
+    early = UUID(tokens["session_id"]).int % 2
+    racers: list[Awaitable[Any]] = [*refreshing, arena.try_login()]
+    racers.insert(0 if early else 2, revoking)
+    answers = list(await asyncio.gather(*racers))
+    revoked, begun = answers.pop(0 if early else 2), answers.pop()
+    got = [answer.json() for answer in answers if answer.status_code == _OK]
+    survivors = [await arena.works(token) for token in {old, *(g["refresh_token"] for g in got)}]
+    wrong = sum(survivors) + int(not revoked.is_success)
+    wrong += sum([await arena.opens(pair["access_token"]) for pair in got])
+    if begun.status_code == _OK:  # before or after, but no access token without its session
+        pair = begun.json()
+        opens = await arena.opens(pair["access_token"])
+        wrong += int(opens and not await arena.works(pair["refresh_token"]))
+    for replica in arena.replicas:  # as they do by themselves within half a second
+        await replica.rotate()
+    return Round(wrong, "refresh" if got else "end")
+
+
 async def _logout(arena: Arena, _name: str, tokens: Tokens) -> httpx.Response:
     return await arena.client(1).logout(_principal(arena, _name, tokens))
 
@@ -197,6 +245,7 @@ RACES: Mapping[str, Race] = {
     "lost answer": lost_answer,
     "theft": theft,
     "single session": single_session,
+    "everything revoked": everything_revoked,
     "refresh against logout": refresh_against(_logout),
     "refresh against logout of all": refresh_against(_logout_all),
     "refresh against another login": refresh_against(_log_in_elsewhere),

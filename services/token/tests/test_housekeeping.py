@@ -108,7 +108,7 @@ class TestHousekeeping:
 
         removing = [text for text in heard if "DELETE" in text or "forget_subjects" in text]
         assert {text.split()[2] for text in removing if "DELETE" in text} == {
-            *("refresh_tokens", "sessions", "revocations")
+            *("refresh_tokens", "sessions", "revocations", "revoked_signing_keys")
         }
         assert all("LIMIT" in text or "forget_subjects" in text for text in removing)
 

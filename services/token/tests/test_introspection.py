@@ -228,6 +228,17 @@ class TestInactive:
 
         assert await office.ask(self._issue(office, stranger, ISSUER, AUDIENCE)) == INACTIVE
 
+    async def test_as_soon_as_everybody_is_logged_out(self, office: Office) -> None:
+        """Before any session was ended, and by a process that has not read of it."""
+        tokens = await office.world.client.login()
+        await office.world.as_owner(
+            "INSERT INTO global_revocations VALUES (1, now(), 'by hand', 'operator')"
+        )
+
+        answers = [await office.ask(tokens[kind]) for kind in ("access_token", "refresh_token")]
+
+        assert answers == [INACTIVE, INACTIVE]
+
     async def test_for_a_changed_signature(self, office: Office) -> None:
         """Claims are not believed unread."""
         tokens = await office.world.client.login()
@@ -243,8 +254,13 @@ class TestInactive:
         values.pop("ended_reason")
         session = Session(**{**values, "amr": tuple(values["amr"])})
         now = office.world.clock.now()
-        return AccessTokens(issuer, audience, office.world.parts._keys.ring).issue(
-            session, Subject(user_id=session.user_id), now=now, expires_at=now + 15 * MINUTE
+        ring = office.world.parts._keys.ring
+        return AccessTokens(issuer, audience, ring).issue(
+            session,
+            Subject(user_id=session.user_id),
+            key=ring.signing_key,
+            now=now,
+            expires_at=now + 15 * MINUTE,
         )
 
 

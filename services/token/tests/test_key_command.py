@@ -78,7 +78,7 @@ class TestCommands:
         code, out, _ = await _run(environment, "--help")
 
         assert code == 0
-        for name in ("list", "rotate", "revoke"):
+        for name in ("list", "rotate", "revoke", "revoke-all"):
             assert f"python -m services.token keys {name}" in out
 
     async def test_rotate_list_revoke(
@@ -117,6 +117,22 @@ class TestCommands:
 
         (body,) = await _told(database, "token.signing_key.revoked.v1")
         assert code == 0, err
+        assert (body["actor"], body["data"]["reason"]) == ("operator", REASON)
+
+    async def test_everybody_can_be_logged_out(
+        self, database: FreshDatabase, environment: dict[str, str]
+    ) -> None:
+        """For a reason, by `operator`."""
+        (key,) = await _keys(database)
+
+        refused = await _run(environment, "revoke-all")
+        code, out, err = await _run(environment, "revoke-all", "--reason", REASON)
+
+        (body,) = await _told(database, "token.sessions.revoked.v1")
+        assert refused[0] == 2
+        assert code == 0, err
+        assert out.startswith("nobody is logged in since 20")
+        assert out.endswith(f"\n{key.life.kid} is revoked\n")
         assert (body["actor"], body["data"]["reason"]) == ("operator", REASON)
 
     async def test_the_way_out_of_a_lost_encryption_key(

@@ -64,7 +64,7 @@ class TestAtRest:
         (row,) = await world.rows("SELECT kid, state, sealed_private_key FROM signing_keys")
         ring = KeyRing([b"x" * 32])
 
-        ring.load(await world.stored_keys())
+        ring.load(await world.stored_keys(), epoch=0)
 
         assert row.state == "active"
         assert ring.unopened == {row.kid}

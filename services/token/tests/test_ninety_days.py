@@ -37,6 +37,9 @@ BOUNDS: Mapping[str, int] = {
     "revocations": 4,
     # One that signs, one to come, one that goes.
     "signing_keys": 3,
+    # What was revoked in the last thirty days, and the last fifty times everybody was logged out.
+    "revoked_signing_keys": 50,
+    "global_revocations": 50,
     # Seven days of events, and fourteen of what others told.
     "outbox": 8 * 15,
     "outbox_sequence": 1,

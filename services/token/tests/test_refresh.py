@@ -242,6 +242,19 @@ class TestRefusals:
         answer = await world.client.refresh(text)
 
         assert (answer.status_code, answer.json()["code"]) == (401, "invalid_refresh_token")
+        assert answer.headers["gatehouse-report"] == "invalid_refresh_token"
+
+    async def test_what_is_told_of_a_session_is_not_reported_besides(self, world: World) -> None:
+        """Of a session that is over token tells by itself, with whose it was."""
+        world.identity.register()
+        tokens = await world.client.login()
+        await world.client.logout(refresh_token=tokens["refresh_token"])
+
+        answer = await world.client.refresh(tokens["refresh_token"])
+
+        assert answer.status_code == 401
+        assert "gatehouse-report" not in answer.headers
+        assert len(await world.events("token.refresh.failed.v1")) == 1
 
     @pytest.mark.parametrize("kind", ["access", "device", "gh_vt_", "gh_pr_", "csrf"])
     async def test_other_kinds_of_tokens_are_not_refresh_tokens(

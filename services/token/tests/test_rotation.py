@@ -42,6 +42,7 @@ class Case:
             client_address=None,
             user_agent=None,
             device=None,
+            refreshes_paid_until=now,
         )
         self._announcement: Row = (uuid4(), "auth.events", "token.token.refreshed.v1", "{}")
 

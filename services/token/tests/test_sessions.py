@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
@@ -136,7 +138,7 @@ class TestOwnSessions:
             yield running
 
     async def test_lists_what_a_person_recognises(self, world: World) -> None:
-        """Device, address and times, the last used first; only live ones, only one's own."""
+        """Device, address and times, the newest first; only live ones, only one's own."""
         firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:142.0) Gecko/20100101 Firefox/142.0"
         laptop = Client(world, user_agent=firefox, address="192.0.2.1")
         first = await laptop.login()
@@ -152,9 +154,9 @@ class TestOwnSessions:
         answer = await world.client.send("GET", SESSIONS, principal=principal)
 
         listed = answer.json()["sessions"]
-        assert [entry["id"] for entry in listed] == [first["session_id"], second["session_id"]]
-        assert [entry["current"] for entry in listed] == [False, True]
-        assert listed[0] == {
+        assert [entry["id"] for entry in listed] == [second["session_id"], first["session_id"]]
+        assert [entry["current"] for entry in listed] == [True, False]
+        assert listed[1] == {
             "id": first["session_id"],
             "device": "Firefox on Linux",
             "ip": "192.0.2.1",
@@ -192,7 +194,19 @@ class TestOwnSessions:
         bodies = [{**answer.json(), "request_id": ""} for answer in answers]
         assert {answer.status_code for answer in answers} == {404}
         assert all(body == bodies[0] for body in bodies)
+        assert {answer.headers["gatehouse-report"] for answer in answers} == {"foreign_session"}
         assert (await world.client.refresh(other["refresh_token"])).status_code == 200
+
+    async def test_what_one_ended_oneself_is_not_reported(self, world: World) -> None:
+        """A second click is nobody's attack."""
+        mine = await world.client.login()
+        principal = await world.principal(mine)
+        path = f"{SESSIONS}/{mine['session_id']}"
+
+        answers = [await world.client.send("DELETE", path, principal=principal) for _ in range(2)]
+
+        assert [answer.status_code for answer in answers] == [204, 404]
+        assert "gatehouse-report" not in answers[1].headers
 
     async def test_ends_the_others(self, world: World) -> None:
         """The one that asks stays."""
@@ -224,4 +238,40 @@ class TestOwnSessions:
 
         answer = await world.client.send("GET", SESSIONS, principal=somebody)
 
-        assert answer.json() == {"sessions": []}
+        assert answer.json() == {"sessions": [], "next_cursor": None}
+
+    async def test_comes_in_pages(self, world: World) -> None:
+        """Each session once, also when one of them is used or ended between two pages."""
+        logins = []
+        for _ in range(5):
+            logins.append(await world.client.login())
+            world.clock.advance(timedelta(seconds=1))
+        principal = await world.principal(logins[0])
+        newest_first = [tokens["session_id"] for tokens in reversed(logins)]
+
+        async def page(**asked: Any) -> dict[str, Any]:
+            target = f"{SESSIONS}?{urlencode(asked)}"
+            return dict((await world.client.send("GET", target, principal=principal)).json())
+
+        first = await page(limit=2)
+        await world.client.refresh(logins[1]["refresh_token"])
+        await world.client.logout(refresh_token=logins[3]["refresh_token"])
+        second = await page(limit=2, cursor=first["next_cursor"])
+        third = await page(limit=2, cursor=second["next_cursor"])
+
+        pages = [[entry["id"] for entry in each["sessions"]] for each in (first, second, third)]
+        assert pages == [newest_first[:2], newest_first[2:4], newest_first[4:]]
+        assert third["next_cursor"] is None
+
+    @pytest.mark.parametrize(
+        "query", ["limit=0", "limit=201", "limit=x", "cursor=x", "limit=1&limit=2", "page=2"]
+    )
+    async def test_refuses_what_is_no_page(self, world: World, query: str) -> None:
+        """400, with the parameter's name."""
+        principal = await world.principal(await world.client.login())
+
+        answer = await world.client.send("GET", f"{SESSIONS}?{query}", principal=principal)
+
+        name = query.partition("=")[0]
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_input")
+        assert answer.json()["errors"][0]["pointer"] == f"/{name}"

@@ -4,8 +4,13 @@ import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 from uuid import UUID
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from chassis.http import QueryModel
 
 T = TypeVar("T")
 
@@ -33,3 +38,24 @@ def read_cursor(text: str) -> UUID:
         return UUID(bytes=raw)
     except (binascii.Error, UnicodeEncodeError):
         raise ValueError("not a cursor of ours") from None
+
+
+def _cursor(text: str) -> str:
+    try:
+        read_cursor(text)
+    except ValueError as error:
+        reason = {"reason": str(error)}
+        raise PydanticCustomError("invalid_cursor", "This is {reason}.", reason) from None
+    return text
+
+
+class PageQuery(QueryModel):
+    """Which part of a list is asked for."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
+    cursor: Annotated[str, AfterValidator(_cursor)] | None = None
+
+    @property
+    def position(self) -> UUID | None:
+        """Return the last row of the page before."""
+        return None if self.cursor is None else read_cursor(self.cursor)
