@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from time import monotonic
 
 from yarl import URL
 
@@ -30,9 +31,7 @@ from gateway.denials import Denials
 from gateway.denylist import DenyList
 from gateway.edge import Edge, Parts
 from gateway.keys import KeyStore
-from gateway.limits.failover import FailoverLimiter
-from gateway.limits.memory import MemoryLimiter
-from gateway.limits.redis import RedisLimiter
+from gateway.limits.wiring import Counting, counting_of
 from gateway.open_requests import OpenRequests
 from gateway.pages.hosted import MAILED, REFERENCE, HostedPages
 from gateway.protocol import GatewayProtocol
@@ -44,6 +43,7 @@ from gateway.revocations import RevocationFeed
 from gateway.routing.loading import BUILT_IN, RoutesInvalid, Surroundings, load_table
 from gateway.routing.table import RouteTable
 from gateway.settings import GatewaySettings
+from gateway.streams import OpenStreams
 from gateway.tokens import VerifiedTokens
 
 
@@ -55,17 +55,9 @@ class _Knowledge:
     keys: KeyStore
     revocations: RevocationFeed
     authentication: Authentication
+    streams: OpenStreams
     blocks: BlockFeed
     denials: Denials
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Counting:
-    """How limits are counted; without Redis only in memory."""
-
-    memory: MemoryLimiter
-    redis: RedisLimiter | None = None
-    failover: FailoverLimiter | None = None
 
 
 def build(
@@ -79,8 +71,14 @@ def build(
     metrics, health = Metrics(), Health()
     signers = _signers(settings, clock)
     knowledge = _knowledge(settings, signers, clock, metrics)
-    counting = _counting(settings, clock, metrics)
-    proxy = Proxy(signers=signers, headers=_outgoing(settings), metrics=metrics)
+    counting = counting_of(settings, clock, metrics)
+    proxy = Proxy(
+        signers=signers,
+        headers=_outgoing(settings),
+        streams=knowledge.streams,
+        metrics=metrics,
+        now=monotonic,
+    )
     edge = _edge(settings, knowledge, counting, proxy, metrics)
     with_events = bool(bus or settings.rabbitmq_url)
     add_checks(health, knowledge.keys, knowledge.revocations, with_events=with_events)
@@ -103,7 +101,7 @@ def build(
 @asynccontextmanager
 async def _alive(
     knowledge: _Knowledge,
-    counting: _Counting,
+    counting: Counting,
     proxy: Proxy,
     background: Background,
     bus: EventBus | None,
@@ -120,6 +118,7 @@ async def _alive(
         background.start("revocations", lambda: knowledge.revocations.watch(background))
         await knowledge.blocks.load()
         background.start("ip_blocks", lambda: knowledge.blocks.watch(background))
+        background.start("upstreams", lambda: proxy.watch(background))
         failover = counting.failover
         if failover:
             background.start("redis", lambda: failover.watch(background))
@@ -150,14 +149,16 @@ async def _connect(stack: AsyncExitStack, bus: EventBus, knowledge: _Knowledge) 
 def _edge(
     settings: GatewaySettings,
     knowledge: _Knowledge,
-    counting: _Counting,
+    counting: Counting,
     proxy: Proxy,
     metrics: Metrics,
 ) -> Edge:
     pages = HostedPages(*MAILED, *(REFERENCE if settings.serves_docs else ()))
+    table = _table(settings, pages)
+    proxy.use(table.upstreams)
     return Edge(
         Parts(
-            table=_table(settings, pages),
+            table=table,
             hosts=settings.hosts,
             addresses=ClientAddresses(settings.trusted_proxies),
             blocks=knowledge.blocks,
@@ -190,7 +191,15 @@ def _knowledge(
     client = InternalClient(settings.token_url, signers["token"], connections=4)
     audit = InternalClient(settings.audit_url, signers["audit"], connections=1)
     file = BlockFile(settings.state_dir)
-    keys = KeyStore(client, clock, metrics, on_removed=lambda kid: tokens.drop("kid", kid))
+
+    def forget_key(kid: str) -> None:
+        tokens.drop("kid", kid)
+        streams.recheck("kid", kid)
+
+    keys = KeyStore(client, clock, metrics, on_removed=forget_key)
+    streams = OpenStreams(
+        clock, denylist, metrics, is_trusted=lambda kid: kid in keys.current().kids
+    )
     verifier = AccessTokenVerifier(
         issuer=settings.public_base_url, audience=settings.audience, clock=clock
     )
@@ -198,20 +207,13 @@ def _knowledge(
         client=client,
         keys=keys,
         revocations=RevocationFeed(
-            client, clock, metrics, denylist=denylist, tokens=tokens, keys=keys
+            client, clock, metrics, denylist=denylist, tokens=tokens, streams=streams, keys=keys
         ),
         authentication=Authentication(verifier, keys, denylist, tokens),
+        streams=streams,
         blocks=BlockFeed(audit, clock, metrics, blocks=BlockList(clock), file=file),
         denials=Denials(clock, metrics),
     )
-
-
-def _counting(settings: GatewaySettings, clock: Clock, metrics: Metrics) -> _Counting:
-    memory = MemoryLimiter(clock, share=settings.share)
-    if settings.redis_url is None:
-        return _Counting(memory=memory)
-    redis = RedisLimiter.from_url(settings.redis_url.get_secret_value())
-    return _Counting(memory=memory, redis=redis, failover=FailoverLimiter(redis, memory, metrics))
 
 
 def _table(settings: GatewaySettings, pages: HostedPages) -> RouteTable:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from chassis.caller import Principal
+from chassis.jwt import AccessToken
 from chassis.middleware import RequestState
 from chassis.networks import Address
 from gateway.framing import Framing
@@ -25,9 +26,14 @@ class Inbound:
     framing: Framing
     route: Route
     upstream: Upstream
-    principal: Principal | None
+    token: AccessToken | None = field(repr=False)
     address: Address
     state: RequestState
     in_browser: bool = False
     told: Mapping[str, str] = field(default_factory=dict, repr=False)
     proven_sid: UUID | None = None
+
+    @property
+    def principal(self) -> Principal | None:
+        """Return who calls, or None for nobody."""
+        return self.token.principal if self.token else None

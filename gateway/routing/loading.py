@@ -9,7 +9,16 @@ from pydantic import ValidationError
 
 from chassis.rates import Rate
 from gateway.routing.schema import LimitSpec, RouteFile, RouteSpec, UpstreamSpec
-from gateway.routing.table import DuplicateRoute, Limit, Route, RouteTable, Upstream
+from gateway.routing.table import (
+    Bounds,
+    DuplicateRoute,
+    HealthCheck,
+    Limit,
+    Route,
+    RouteTable,
+    Thresholds,
+    Upstream,
+)
 
 BUILT_IN = Path(__file__).parents[1] / "routes.toml"
 
@@ -106,9 +115,7 @@ class _Builder:
         if spec.name in self._upstreams:
             self.complaints.append(f"upstream {spec.name} is declared twice")
         self._timeouts[spec.name] = spec.read_timeout
-        self._upstreams[spec.name] = Upstream(
-            name=spec.name, url=spec.url, connect_timeout=spec.connect_timeout, service=service
-        )
+        self._upstreams[spec.name] = _upstream(spec, service=service)
 
     def _limit(self, spec: RouteSpec, text: str) -> Limit | None:
         if "/" in text:
@@ -130,6 +137,25 @@ class _Builder:
             return None
         scope = f"route:{','.join(sorted(spec.methods))}:{spec.path}"
         return Limit(name="route", scope=scope, rate=rate, key="user")
+
+
+def _upstream(spec: UpstreamSpec, *, service: bool) -> Upstream:
+    check = HealthCheck(
+        path=spec.health_path or "/", interval=spec.health_interval, timeout=spec.health_timeout
+    )
+    return Upstream(
+        name=spec.name,
+        urls=spec.addresses,
+        connect_timeout=spec.connect_timeout,
+        service=service,
+        bounds=Bounds(
+            requests=spec.max_requests, waiting=spec.max_waiting, wait_seconds=spec.queue_timeout
+        ),
+        thresholds=Thresholds(
+            failures=spec.breaker_failures, ratio=spec.breaker_ratio, pause=spec.breaker_pause
+        ),
+        health=check if spec.health_path else None,
+    )
 
 
 def _read(path: Path) -> RouteFile:
