@@ -5,6 +5,8 @@ and what cannot be parsed is answered with a problem like any other error.
 """
 
 import asyncio
+import socket
+import struct
 from collections import deque
 from typing import Any
 from uuid import uuid4
@@ -210,8 +212,13 @@ class GatewayProtocol(HttpToolsProtocol):
             self._unread = None
 
     def _give_up(self) -> None:
-        """Hang up on a client that does not read; closing alone would wait for it for ever."""
+        """Hang up on a client that does not read; closing alone would wait for it for ever.
+
+        By a reset, so that neither the kernel keeps what was written.
+        """
         log.warning("answer.not_read", buffered=self.transport.get_write_buffer_size())
+        connection = self.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
     def _time_out(self) -> None:

@@ -90,14 +90,18 @@ class OpenStreams:
             self._by_name[name].add(stream)
         stream.known = True
         self._open += 1
-        self._wait_for_expiry(stream)
-        self._judge(stream)
+        self._judge_until_expired(stream)
 
-    def _wait_for_expiry(self, stream: _Stream) -> None:
-        """Judge again when the token has expired, with the leeway it had for a request."""
-        left = (stream.token.exp + MAX_LEEWAY - self._clock.now()).total_seconds()
-        loop = asyncio.get_running_loop()
-        stream.timer = loop.call_later(max(left, 0.0), self._judge, stream)
+    def _judge_until_expired(self, stream: _Stream) -> None:
+        """Judge now and when the token has expired, with the leeway it had for a request.
+
+        The timer may come a moment before the clock says so.
+        """
+        self._judge(stream)
+        if stream.known:
+            left = (stream.token.exp + MAX_LEEWAY - self._clock.now()).total_seconds()
+            loop = asyncio.get_running_loop()
+            stream.timer = loop.call_later(max(left, 0.0), self._judge_until_expired, stream)
 
     def _judge(self, stream: _Stream) -> None:
         reason = self._why_dead(stream.token)
@@ -105,8 +109,6 @@ class OpenStreams:
             self._ended.labels(reason).inc()
             self._forget(stream)
             stream.end(reason)
-        elif stream.timer and stream.timer.when() <= asyncio.get_running_loop().time():
-            self._wait_for_expiry(stream)  # the two clocks do not agree to the millisecond
 
     def _why_dead(self, token: AccessToken) -> str | None:
         if token.exp + MAX_LEEWAY <= self._clock.now():

@@ -184,6 +184,7 @@ def surroundings(*flags: str) -> Surroundings:
         "refresh",
         "account",
         "admin",
+        "oauth",
     )
     return Surroundings(
         services=dict.fromkeys(("identity", "token", "notify", "audit"), "http://127.0.0.1:1"),
