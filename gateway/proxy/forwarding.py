@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -24,6 +23,7 @@ from gateway.errors import (
 )
 from gateway.proxy.body import CLIENT_CLOSED, ClientGone, Leash, Patience, RequestBody
 from gateway.proxy.connections import Connections
+from gateway.proxy.exchange import Exchange
 from gateway.proxy.headers import OutgoingHeaders, answer_headers
 from gateway.proxy.inbound import Inbound
 from gateway.proxy.sending import Content, Sender, explain
@@ -53,9 +53,7 @@ class Proxy:
         self._streams = streams
         self._connections = Connections()
         self._upstreams = Upstreams(metrics, now)
-        self._sender = Sender(
-            self._connections, self._upstreams, signers=signers, headers=headers, metrics=metrics
-        )
+        self._sender = Sender(self._connections, signers=signers, headers=headers, metrics=metrics)
         self._failures = Counter(
             "gatehouse_gateway_upstream_failures",
             "Requests an upstream did not answer, by what went wrong.",
@@ -98,7 +96,7 @@ class Proxy:
                 leash = Leash(timer)
                 watch = asyncio.create_task(body.watch(leash))
                 try:
-                    await self._exchange(_Exchange(request, body, patience, leash), send)
+                    await self._exchange(Exchange(request, body, patience, leash), send)
                 finally:
                     watch.cancel()
         except ClientGone:
@@ -112,28 +110,20 @@ class Proxy:
             request.state.problem_code = problem.code
             raise
 
-    async def _exchange(self, exchange: "_Exchange", send: Send) -> None:
-        request, body = exchange.request, exchange.body
-        self._upstreams.addresses(request.upstream).ensure_one()
-        content = await _content(request, body)
-        async with self._upstreams.slots(request.upstream, request.route.bulkhead).holding():
-            response = await self._sender.open(request, content, body, exchange.patience)
+    async def _exchange(self, exchange: Exchange, send: Send) -> None:
+        request = exchange.request
+        addresses = self._upstreams.addresses(request.upstream)
+        slots = self._upstreams.slots(request.upstream, request.route.bulkhead)
+        addresses.ensure_one()
+        content = await _content(request, exchange.body)
+        async with slots.holding():
+            response = await self._sender.open(exchange, content, addresses)
             try:
                 with self._streams.holding(request.token, exchange.leash.end):
                     await _pass_back(response, exchange, send)
             finally:
                 # Gives the connection back when the answer was read whole, else closes it.
                 response.release()
-
-
-@dataclass(frozen=True, slots=True)
-class _Exchange:
-    """One request on its way, and what may end it."""
-
-    request: Inbound
-    body: RequestBody
-    patience: Patience
-    leash: Leash
 
 
 async def _content(request: Inbound, body: RequestBody) -> Content:
@@ -149,7 +139,7 @@ async def _content(request: Inbound, body: RequestBody) -> Content:
     return body.chunks() if request.route.stream_body else await body.whole()
 
 
-async def _pass_back(response: aiohttp.ClientResponse, exchange: _Exchange, send: Send) -> None:
+async def _pass_back(response: aiohttp.ClientResponse, exchange: Exchange, send: Send) -> None:
     """Send the answer piece by piece, as it comes.
 
     How long a client may take to read is for the connection to judge (`gateway.protocol`).
@@ -165,11 +155,11 @@ async def _pass_back(response: aiohttp.ClientResponse, exchange: _Exchange, send
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _next_piece(response: aiohttp.ClientResponse, exchange: _Exchange) -> bytes:
+async def _next_piece(response: aiohttp.ClientResponse, exchange: Exchange) -> bytes:
     """Return the next piece of the answer's body, empty at its end."""
     try:
         async with exchange.patience.lasting():
             return await response.content.readany()
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         log.warning("answer.broken_off", upstream=exchange.request.upstream.name)
-        raise explain(error, exchange.request, exchange.body) from error
+        raise explain(error, exchange) from error

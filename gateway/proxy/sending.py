@@ -13,12 +13,12 @@ from chassis.errors import Problem
 from chassis.metrics import Metrics
 from gateway.errors import UpstreamFailed, UpstreamSlow, UpstreamUnavailable
 from gateway.proxy.addresses import Address, Addresses, Found
-from gateway.proxy.body import ClientGone, Patience, RequestBody
+from gateway.proxy.body import ClientGone
 from gateway.proxy.breaker import Passage
 from gateway.proxy.connections import Connections, was_reused
+from gateway.proxy.exchange import Exchange
 from gateway.proxy.headers import OutgoingHeaders
 from gateway.proxy.inbound import Inbound
-from gateway.proxy.upstreams import Upstreams
 
 Content = AsyncIterator[bytes] | bytes | None
 
@@ -32,17 +32,15 @@ _NO_CONNECTION = (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError)
 class _Attempts:
     """What was tried so far for one request."""
 
-    request: Inbound
+    exchange: Exchange
     content: Content
-    body: RequestBody
-    patience: Patience
     tried: list[Address] = field(default_factory=list)
     on_fresh: bool = False
 
     @property
     def repeatable(self) -> bool:
         """Whether the request may be sent twice: idempotent, and no body went with it."""
-        return self.content is None and self.request.method in _IDEMPOTENT
+        return self.content is None and self.exchange.request.method in _IDEMPOTENT
 
     def is_stale(self, error: Exception) -> bool:
         """Say whether the upstream closed a kept connection before it said a word."""
@@ -58,7 +56,7 @@ class _Attempts:
         A client that breaks its body off is none, nor is a kept connection that was closed, nor
         an upstream that hangs up while a body still comes: it may not want it.
         """
-        if self.body.failure is not None or self.is_stale(error):
+        if self.exchange.body.failure is not None or self.is_stale(error):
             return False
         streaming = isinstance(self.content, AsyncIterator)
         return not streaming or isinstance(error, TimeoutError | aiohttp.ClientConnectorError)
@@ -70,14 +68,12 @@ class Sender:
     def __init__(
         self,
         connections: Connections,
-        upstreams: Upstreams,
         *,
         signers: Mapping[str, AssertionSigner],
         headers: OutgoingHeaders,
         metrics: Metrics,
     ) -> None:
         self._connections = connections
-        self._upstreams = upstreams
         self._signers = dict(signers)
         self._headers = headers
         self._retries = Counter(
@@ -88,15 +84,14 @@ class Sender:
         )
 
     async def open(
-        self, request: Inbound, content: Content, body: RequestBody, patience: Patience
+        self, exchange: Exchange, content: Content, addresses: Addresses
     ) -> aiohttp.ClientResponse:
-        """Return the answer as soon as its headers are there.
+        """Return the answer of one of *addresses* as soon as its headers are there.
 
         Raises UpstreamUnavailable, UpstreamLeftAlone, UpstreamFailed, UpstreamSlow, and what broke
         the body off.
         """
-        attempts = _Attempts(request, content, body, patience)
-        addresses = self._upstreams.addresses(request.upstream)
+        attempts = _Attempts(exchange, content)
         found = addresses.find()
         if found is None:
             raise addresses.refusal()
@@ -109,17 +104,17 @@ class Sender:
                     address.breaker.failed(passage)
                 again = self._again(attempts, error, found, addresses)
                 if again is None:
-                    raise explain(error, request, body) from error
+                    raise explain(error, exchange) from error
                 found = again
             else:
-                _note(response, address, passage, own=request.upstream.service)
+                _note(response, address, passage, own=exchange.request.upstream.service)
                 return response
 
     def _again(
         self, attempts: _Attempts, error: Exception, found: Found, addresses: Addresses
     ) -> Found | None:
         """Return where the request is sent once more, or None when it is not."""
-        if not attempts.repeatable or attempts.body.failure is not None:
+        if not attempts.repeatable or attempts.exchange.body.failure is not None:
             return None
         again: Found | None = found
         if attempts.is_stale(error):
@@ -131,14 +126,14 @@ class Sender:
         else:
             return None
         if again is not None:
-            self._retries.labels(attempts.request.upstream.name, cause).inc()
+            self._retries.labels(attempts.exchange.request.upstream.name, cause).inc()
         return again
 
     async def _ask(self, attempts: _Attempts, address: Address) -> aiohttp.ClientResponse:
-        request, connections = attempts.request, self._connections
+        request, connections = attempts.exchange.request, self._connections
         bulkhead = request.route.bulkhead
         session = connections.fresh() if attempts.on_fresh else connections.kept(bulkhead)
-        async with attempts.patience.lasting(extra=request.upstream.connect_timeout):
+        async with attempts.exchange.patience.lasting(extra=request.upstream.connect_timeout):
             response = await session.request(
                 request.method,
                 URL(address.url + request.target, encoded=True),
@@ -166,11 +161,11 @@ class Sender:
         return headers
 
 
-def explain(error: Exception, request: Inbound, body: RequestBody) -> Problem | ClientGone:
+def explain(error: Exception, exchange: Exchange) -> Problem | ClientGone:
     """Return what went wrong, in the caller's terms."""
-    if body.failure is not None:
-        return body.failure
-    if isinstance(error, _NO_CONNECTION) and request.upstream.service:
+    if exchange.body.failure is not None:
+        return exchange.body.failure
+    if isinstance(error, _NO_CONNECTION) and exchange.request.upstream.service:
         return UpstreamUnavailable(retry_after=1)
     if isinstance(error, TimeoutError):
         return UpstreamSlow()
