@@ -5,18 +5,12 @@ and what cannot be parsed is answered with a problem like any other error.
 """
 
 import asyncio
-import socket
-import struct
 from collections import deque
 from typing import Any
 from uuid import uuid4
 
 from starlette.responses import Response
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from chassis.errors import BadRequest, Problem, RequestTimeout
 from chassis.http import problem_response
@@ -24,24 +18,22 @@ from chassis.logs import get_logger
 from chassis.middleware import SECURITY_HEADERS
 from gateway.errors import AmbiguousRequest, HeadersTooLarge
 from gateway.framing import MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
+from gateway.unread import ReadingProtocol
 
 HEADER_SECONDS = 10.0
 """How long a connection may take for the headers of a request."""
-UNREAD_SECONDS = 60.0
-"""How long what we have written may stay unread: some 48 KiB are to be read in this time."""
 
 _DISCARDED_BYTES = 1024 * 1024
 _LINGER_SECONDS = 2.0
 log = get_logger(__name__)
 
 
-class GatewayProtocol(HttpToolsProtocol):
+class GatewayProtocol(ReadingProtocol):
     """uvicorn's protocol with limits on size, number and time, and problems for answers."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._timer: asyncio.TimerHandle | None = None
-        self._unread: asyncio.TimerHandle | None = None
         self._header_bytes = 0
         self._headers_complete = False
         self._discarded = 0
@@ -62,7 +54,6 @@ class GatewayProtocol(HttpToolsProtocol):
         go on, and fail at its next write.
         """
         self._stop_timer()
-        self._stop_waiting()
         super().connection_lost(exc)
         for cycle in self._cycles:
             if not cycle.response_complete:
@@ -77,21 +68,6 @@ class GatewayProtocol(HttpToolsProtocol):
         self._discarded += len(data)
         if self._discarded > _DISCARDED_BYTES:
             self.transport.abort()
-
-    def pause_writing(self) -> None:
-        """Take note that the client reads more slowly than it is answered; not for ever."""
-        super().pause_writing()
-        self._wait_for_reader()
-
-    def resume_writing(self) -> None:
-        """Take note that the client has read most of what was written."""
-        super().resume_writing()
-        self._stop_waiting()
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection, also one whose last answer is never read to its end."""
-        super().timeout_keep_alive_handler()
-        self._wait_for_reader()
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -201,25 +177,6 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _wait_for_reader(self) -> None:
-        if self._unread is None:
-            self._unread = self.loop.call_later(UNREAD_SECONDS, self._give_up)
-
-    def _stop_waiting(self) -> None:
-        if self._unread is not None:
-            self._unread.cancel()
-            self._unread = None
-
-    def _give_up(self) -> None:
-        """Hang up on a client that does not read; closing alone would wait for it for ever.
-
-        By a reset, so that neither the kernel keeps what was written.
-        """
-        log.warning("answer.not_read", buffered=self.transport.get_write_buffer_size())
-        connection = self.transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.transport.abort()
 
     def _time_out(self) -> None:
         if self.transport.is_closing():

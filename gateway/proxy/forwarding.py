@@ -142,7 +142,7 @@ async def _content(request: Inbound, body: RequestBody) -> Content:
 async def _pass_back(response: aiohttp.ClientResponse, exchange: Exchange, send: Send) -> None:
     """Send the answer piece by piece, as it comes.
 
-    How long a client may take to read is for the connection to judge (`gateway.protocol`).
+    How long a client may take to read is for the connection to judge (`gateway.unread`).
     """
     headers = answer_headers(
         response.raw_headers, response.status, service=exchange.request.upstream.service

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chassis.testing import eventually
-from gateway import protocol
+from gateway import unread
 from gateway.tests.scripted import routes_to, saying, scripted
 from gateway.tests.world import World
 from gateway.tests.world import world as start_world
@@ -160,7 +160,7 @@ class TestClientsThatDoNotRead:
 
     async def test_are_cut(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """And with them the upstream's work; nothing stays open for them."""
-        monkeypatch.setattr(protocol, "UNREAD_SECONDS", 0.2)
+        monkeypatch.setattr(unread, "UNREAD_SECONDS", 0.2)
         ended = asyncio.Event()
 
         async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -185,14 +185,19 @@ class TestClientsThatDoNotRead:
                     pass
             writer.close()
 
+    @pytest.mark.parametrize("connection", [b"keep-alive", b"close"])
     async def test_are_cut_after_a_whole_answer_too(
-        self, world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self,
+        world: World,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        connection: bytes,
     ) -> None:
         """What was handed to the connection does not wait there for ever."""
-        monkeypatch.setattr(protocol, "UNREAD_SECONDS", 0.2)
+        monkeypatch.setattr(unread, "UNREAD_SECONDS", 0.2)
         world.shop.answer = b"x" * 20_000_000
         _, writer = await asyncio.open_connection(world.host, world.port, limit=1024)
-        writer.write(b"GET /open/x HTTP/1.1\r\nHost: a\r\n\r\n")
+        writer.write(b"GET /open/x HTTP/1.1\r\nHost: a\r\nConnection: %s\r\n\r\n" % connection)
         said = ""
 
         def cut() -> bool:
