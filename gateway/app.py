@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from time import monotonic
 
 from chassis.app import Deployable
 from chassis.background import Background
@@ -19,10 +19,8 @@ from gateway.browser.wiring import browsers
 from gateway.cors import CrossOrigin
 from gateway.edge import Edge, Parts
 from gateway.knowledge import Knowledge, knowledge_of, signers_of
-from gateway.limits.failover import FailoverLimiter
 from gateway.limits.limiter import Limiter
-from gateway.limits.memory import MemoryLimiter
-from gateway.limits.redis import RedisLimiter
+from gateway.limits.wiring import Counting, counting_of
 from gateway.open_requests import OpenRequests
 from gateway.protocol import GatewayProtocol
 from gateway.proxy.forwarding import Proxy
@@ -33,20 +31,6 @@ from gateway.revocations import BINDINGS as REVOCATIONS
 from gateway.routing.source import RoutesInvalid
 from gateway.routing.wiring import Site, site_of
 from gateway.settings import GatewaySettings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Counting:
-    """How limits are counted; without Redis only in memory."""
-
-    memory: MemoryLimiter
-    redis: RedisLimiter | None = None
-    failover: FailoverLimiter | None = None
-
-    @property
-    def limiter(self) -> Limiter:
-        """Return what decides."""
-        return self.failover or self.memory
 
 
 def build(
@@ -61,13 +45,23 @@ def build(
     site = _site(settings, metrics)
     signers = signers_of(settings, clock)
     knowledge = knowledge_of(settings, signers, clock, metrics)
-    counting = _counting(settings, clock, metrics)
-    headers = OutgoingHeaders.under(settings.public_base_url)
-    proxy = Proxy(signers=signers, headers=headers, metrics=metrics)
+    counting = counting_of(settings, clock, metrics)
+    proxy = Proxy(
+        signers=signers,
+        headers=OutgoingHeaders.under(settings.public_base_url),
+        streams=knowledge.streams,
+        metrics=metrics,
+        now=monotonic,
+    )
+    proxy.use(site.routes.table.upstreams)
     limiter = counting.limiter
     edge = edge_of(settings, site, knowledge, limiter=limiter, proxy=proxy, metrics=metrics)
     with_events = bool(bus or settings.rabbitmq_url)
     add_checks(health, knowledge.keys, knowledge.revocations, with_events=with_events)
+
+    async def reload() -> None:
+        await site.routes.reload()
+        proxy.use(site.routes.table.upstreams)
 
     def lifespan() -> AbstractAsyncContextManager[None]:
         background = Background(registry=metrics.registry)
@@ -81,7 +75,7 @@ def build(
         health=health,
         metrics=metrics,
         protocol=GatewayProtocol,
-        reload=site.routes.reload,
+        reload=reload,
     )
 
 
@@ -117,7 +111,7 @@ def edge_of(
 @asynccontextmanager
 async def _alive(
     knowledge: Knowledge,
-    counting: _Counting,
+    counting: Counting,
     proxy: Proxy,
     background: Background,
     bus: EventBus | None,
@@ -134,6 +128,7 @@ async def _alive(
         background.start("revocations", lambda: knowledge.revocations.watch(background))
         await knowledge.blocks.load()
         background.start("ip_blocks", lambda: knowledge.blocks.watch(background))
+        background.start("upstreams", lambda: proxy.watch(background))
         failover = counting.failover
         if failover:
             background.start("redis", lambda: failover.watch(background))
@@ -165,14 +160,6 @@ def _rabbitmq(settings: GatewaySettings) -> EventBus | None:
     if settings.rabbitmq_url is None:
         return None
     return RabbitMQBus(settings.rabbitmq_url.get_secret_value(), name="gateway")
-
-
-def _counting(settings: GatewaySettings, clock: Clock, metrics: Metrics) -> _Counting:
-    memory = MemoryLimiter(clock, share=settings.share)
-    if settings.redis_url is None:
-        return _Counting(memory=memory)
-    redis = RedisLimiter.from_url(settings.redis_url.get_secret_value())
-    return _Counting(memory=memory, redis=redis, failover=FailoverLimiter(redis, memory, metrics))
 
 
 def _site(settings: GatewaySettings, metrics: Metrics) -> Site:

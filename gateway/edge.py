@@ -228,7 +228,7 @@ def _inbound(
         framing=framing,
         route=route,
         upstream=route.upstream,
-        principal=token.principal if token else None,
+        token=token,
         address=address,
         state=state_of(scope),
         in_browser=credentials.in_browser,

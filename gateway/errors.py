@@ -206,6 +206,20 @@ class UpstreamUnavailable(Unavailable):
     title = "A part of the platform this needs cannot answer right now."
 
 
+class UpstreamLeftAlone(Unavailable):
+    """No address of a product's upstream has answered lately: it is not asked for a moment."""
+
+    code = "upstream_unavailable"
+    title = "The service behind the gateway cannot be reached right now."
+
+
+class UpstreamBusy(Unavailable):
+    """The upstream works on as many requests as it may, and enough others wait."""
+
+    code = "upstream_busy"
+    title = "The service behind the gateway has too much to do: try again in a moment."
+
+
 class UpstreamFailed(BadGateway):
     """The upstream broke the connection or spoke no HTTP."""
 

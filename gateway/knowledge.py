@@ -17,6 +17,7 @@ from gateway.denylist import DenyList
 from gateway.keys import KeyStore
 from gateway.revocations import RevocationFeed
 from gateway.settings import GatewaySettings
+from gateway.streams import OpenStreams
 from gateway.tokens import VerifiedTokens
 
 
@@ -29,6 +30,7 @@ class Knowledge:
     revocations: RevocationFeed
     tokens: VerifiedTokens
     authentication: Authentication
+    streams: OpenStreams
     blocks: BlockFeed
     denials: Denials
 
@@ -44,7 +46,15 @@ def knowledge_of(
     client = InternalClient(settings.token_url, signers["token"], connections=4)
     audit = InternalClient(settings.audit_url, signers["audit"], connections=1)
     file = BlockFile(settings.state_dir)
-    keys = KeyStore(client, clock, metrics, on_removed=lambda kid: tokens.drop("kid", kid))
+
+    def forget_key(kid: str) -> None:
+        tokens.drop("kid", kid)
+        streams.recheck("kid", kid)
+
+    keys = KeyStore(client, clock, metrics, on_removed=forget_key)
+    streams = OpenStreams(
+        clock, denylist, metrics, is_trusted=lambda kid: kid in keys.current().kids
+    )
     verifier = AccessTokenVerifier(
         issuer=settings.public_base_url, audience=settings.audience, clock=clock
     )
@@ -52,10 +62,11 @@ def knowledge_of(
         client=client,
         keys=keys,
         revocations=RevocationFeed(
-            client, clock, metrics, denylist=denylist, tokens=tokens, keys=keys
+            client, clock, metrics, denylist=denylist, tokens=tokens, streams=streams, keys=keys
         ),
         tokens=tokens,
         authentication=Authentication(verifier, keys, denylist, tokens),
+        streams=streams,
         blocks=BlockFeed(audit, clock, metrics, blocks=BlockList(clock), file=file),
         denials=Denials(clock, metrics),
     )

@@ -10,11 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from starlette.responses import Response
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from chassis.errors import BadRequest, Problem, RequestTimeout
 from chassis.http import problem_response
@@ -22,6 +18,7 @@ from chassis.logs import get_logger
 from chassis.middleware import SECURITY_HEADERS
 from gateway.errors import AmbiguousRequest, HeadersTooLarge
 from gateway.framing import MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
+from gateway.unread import ReadingProtocol
 
 HEADER_SECONDS = 10.0
 """How long a connection may take for the headers of a request."""
@@ -31,7 +28,7 @@ _LINGER_SECONDS = 2.0
 log = get_logger(__name__)
 
 
-class GatewayProtocol(HttpToolsProtocol):
+class GatewayProtocol(ReadingProtocol):
     """uvicorn's protocol with limits on size, number and time, and problems for answers."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

@@ -24,6 +24,7 @@ from contracts.internal import REVOCATIONS_PATH, Revocation, RevocationPage
 from contracts.token import SessionEnded, SigningKeyRevoked, SigningKeyRotated, TokenRevoked
 from gateway.denylist import DenyList
 from gateway.keys import KeyStore
+from gateway.streams import OpenStreams
 from gateway.tokens import VerifiedTokens
 
 POLL_EVERY = timedelta(milliseconds=500)
@@ -38,7 +39,7 @@ log = get_logger(__name__)
 
 
 class RevocationFeed:
-    """Feeds the deny list from token, and drops verified tokens together with their reason."""
+    """Feeds the deny list from token, and drops verified tokens and open answers with it."""
 
     def __init__(
         self,
@@ -48,12 +49,14 @@ class RevocationFeed:
         *,
         denylist: DenyList,
         tokens: VerifiedTokens,
+        streams: OpenStreams,
         keys: KeyStore,
     ) -> None:
         self._client = client
         self._clock = clock
         self._denylist = denylist
         self._tokens = tokens
+        self._streams = streams
         self._keys = keys
         self._cursor: str | None = None
         self._read_at = clock.now()
@@ -127,9 +130,12 @@ class RevocationFeed:
         self.complete = True
 
     def _deny(self, entry: Revocation) -> None:
-        if self._denylist.add(entry) and entry.kind != "sub":
+        if not self._denylist.add(entry):
+            return
+        if entry.kind != "sub":
             # Of a subject only old versions die: the deny list tells on each use.
             self._tokens.drop(entry.kind, entry.value)
+        self._streams.recheck(entry.kind, entry.value)
 
     def _staleness(self) -> float:
         return (self._clock.now() - self._read_at).total_seconds()

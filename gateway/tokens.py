@@ -40,7 +40,7 @@ class VerifiedTokens:
             self._drop(next(iter(self._tokens)))
         key = _digest(text)
         self._tokens[key] = token
-        for name in _names(token):
+        for name in names_of(token):
             self._by_name[name].add(key)
 
     def drop(self, kind: str, value: str) -> None:
@@ -52,17 +52,18 @@ class VerifiedTokens:
         token = self._tokens.pop(key, None)
         if token is None:
             return
-        for name in _names(token):
+        for name in names_of(token):
             keys = self._by_name[name]
             keys.discard(key)
             if not keys:
                 del self._by_name[name]
 
 
+def names_of(token: AccessToken) -> Iterable[str]:
+    """Return by which names what *token* opened can be ended: `kid`, `sid`, `sub` and `jti`."""
+    return (f"kid:{token.kid}", f"sid:{token.sid}", f"sub:{token.sub}", f"jti:{token.jti}")
+
+
 def _digest(text: str) -> bytes:
     # Not the text itself: a copy of this process's memory should hold few usable tokens.
     return sha256(text.encode("latin-1")).digest()
-
-
-def _names(token: AccessToken) -> Iterable[str]:
-    return (f"kid:{token.kid}", f"sid:{token.sid}", f"sub:{token.sub}", f"jti:{token.jti}")

@@ -39,8 +39,8 @@ ERRORS = (
 )
 INTERNAL = {"event_not_accepted"}
 """Codes that only a service's call of another can meet."""
-OF_PRODUCTS = {"insufficient_scope"}
-"""Codes that only routes of products can answer with: no built-in route asks for a scope."""
+OF_PRODUCTS = {"insufficient_scope", "upstream_unavailable"}
+"""Codes that only routes of `ROUTES_FILE` answer, which are not described."""
 
 Endpoint = tuple[str, str]
 

@@ -151,7 +151,7 @@ def _changes(changes: HeaderChanges) -> Iterator[str]:
 
 def _target(route: Route) -> str:
     if route.upstream is not None:
-        return f"{route.upstream.name} at {route.upstream.url}"
+        return f"{route.upstream.name} at {', '.join(route.upstream.urls)}"
     return f"the page {route.page}" if route.page else f"the gateway's own answer {route.answer}"
 
 

@@ -12,6 +12,9 @@ _IDLE_SECONDS = 30.0
 _WHOLE_SECONDS = 30.0
 
 
+CLIENT_CLOSED = "client_closed_request"
+
+
 class ClientGone(Exception):  # noqa: N818 - a state of the world
     """The client closed the connection: nobody waits for an answer."""
 
@@ -42,6 +45,20 @@ class Patience:
         """Begin to wait anew: the request itself is still arriving."""
         if self._timer is not None:
             self._timer.reschedule(asyncio.get_running_loop().time() + self._seconds)
+
+
+class Leash:
+    """Ends an exchange from outside, at once; `reason` says why, the first one counts."""
+
+    def __init__(self, timer: asyncio.Timeout) -> None:
+        self._timer = timer
+        self.reason: str | None = None
+
+    def end(self, reason: str) -> None:
+        """Let the exchange fail with a TimeoutError."""
+        if self.reason is None:
+            self.reason = reason
+            self._timer.reschedule(asyncio.get_running_loop().time())
 
 
 class RequestBody:
@@ -98,14 +115,14 @@ class RequestBody:
         """Say that there is no body to read: only the client's leaving is of interest."""
         self._read.set()
 
-    async def watch(self, leash: asyncio.Timeout) -> None:
-        """Wait until the client leaves, then let *leash* expire at once."""
+    async def watch(self, leash: Leash) -> None:
+        """Wait until the client leaves, then end the exchange."""
         await self._read.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass  # what is left of a body the upstream did not want
         if not self.answered:
             self.failure = ClientGone()
-            leash.reschedule(asyncio.get_running_loop().time())
+            leash.end(CLIENT_CLOSED)
 
     async def _next(self) -> tuple[bytes, bool]:
         try:

@@ -1,36 +1,37 @@
 """The exchange with an upstream: open, stream, and end it when either side leaves."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
 import aiohttp
-from multidict import CIMultiDict
 from prometheus_client import Counter
 from starlette.types import Receive, Send
-from yarl import URL
 
-from chassis.assertions import HEADER, AssertionSigner
-from chassis.errors import Problem
+from chassis.assertions import AssertionSigner
+from chassis.background import Background
 from chassis.logs import get_logger
 from chassis.metrics import Metrics
-from gateway.errors import UpstreamFailed, UpstreamSlow, UpstreamUnavailable
-from gateway.proxy.body import ClientGone, Patience, RequestBody
+from gateway.errors import (
+    UpstreamBusy,
+    UpstreamFailed,
+    UpstreamLeftAlone,
+    UpstreamSlow,
+    UpstreamUnavailable,
+)
+from gateway.proxy.body import CLIENT_CLOSED, ClientGone, Leash, Patience, RequestBody
+from gateway.proxy.connections import Connections
+from gateway.proxy.exchange import Exchange
 from gateway.proxy.headers import OutgoingHeaders, answer_headers
 from gateway.proxy.inbound import Inbound
+from gateway.proxy.sending import Content, Sender, explain
+from gateway.proxy.upstreams import Upstreams
+from gateway.routing.table import Upstream
+from gateway.streams import OpenStreams
 
-_CONNECTIONS_PER_UPSTREAM = 200
-# Below the idle time of common servers: a request on a connection they close is lost.
-_KEEP_ALIVE_SECONDS = 4.0
-_WRITE_SECONDS = 60.0
-_HEADER_BYTES = 32 * 1024
-# aiohttp would add these of its own where the client sent none.
-_NOT_OURS_TO_ADD = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-CLIENT_CLOSED = "client_closed_request"
-
-Content = AsyncIterator[bytes] | bytes | None
 log = get_logger(__name__)
+_GONE_WRONG = (UpstreamUnavailable, UpstreamLeftAlone, UpstreamBusy, UpstreamFailed, UpstreamSlow)
 
 
 class Proxy:
@@ -44,11 +45,14 @@ class Proxy:
         *,
         signers: Mapping[str, AssertionSigner],
         headers: OutgoingHeaders,
+        streams: OpenStreams,
         metrics: Metrics,
+        now: Callable[[], float],
     ) -> None:
-        self._signers = dict(signers)
-        self._headers = headers
-        self._sessions: dict[str | None, aiohttp.ClientSession] | None = None
+        self._streams = streams
+        self._connections = Connections()
+        self._upstreams = Upstreams(metrics, now)
+        self._sender = Sender(self._connections, signers=signers, headers=headers, metrics=metrics)
         self._failures = Counter(
             "gatehouse_gateway_upstream_failures",
             "Requests an upstream did not answer, by what went wrong.",
@@ -57,7 +61,6 @@ class Proxy:
         )
 
     async def __aenter__(self) -> Self:
-        self._sessions = {}
         return self
 
     async def __aexit__(
@@ -66,126 +69,67 @@ class Proxy:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        sessions, self._sessions = self._sessions, None
-        for session in (sessions or {}).values():
-            await session.close()
+        await self._connections.close()
+
+    def use(self, upstreams: Iterable[Upstream]) -> None:
+        """Forward to these from now on; what is known of those that stay is kept."""
+        self._upstreams.use(upstreams)
+
+    async def watch(self, background: Background) -> None:
+        """Check the health of the upstreams that want it, for ever; the supervised task."""
+        await self._upstreams.watch(background, self._connections.fresh())
 
     async def forward(self, request: Inbound, receive: Receive, send: Send) -> None:
         """Pass *request* on and its answer back.
 
         Raises PayloadTooLarge, RequestTimeout, and what went wrong upstream: UpstreamUnavailable,
-        UpstreamFailed, UpstreamSlow. A client that leaves ends the exchange quietly.
+        UpstreamLeftAlone, UpstreamBusy, UpstreamFailed, UpstreamSlow. A client that leaves and a
+        token that dies end the exchange quietly: the answer breaks off.
         """
         request.check_length()
         patience = Patience(request.route.read_timeout)
         body = RequestBody(receive, limit=request.route.body_limit, patience=patience)
         try:
-            async with asyncio.timeout(None) as leash:
+            async with asyncio.timeout(None) as timer:
+                leash = Leash(timer)
                 watch = asyncio.create_task(body.watch(leash))
                 try:
-                    await self._within_total(request, body, patience, send)
+                    await self._within_total(Exchange(request, body, patience, leash), send)
                 finally:
                     watch.cancel()
         except ClientGone:
             request.state.problem_code = CLIENT_CLOSED
         except TimeoutError:
-            if not leash.expired():
+            if leash.reason is None:
                 raise
-            request.state.problem_code = CLIENT_CLOSED
-        except (UpstreamUnavailable, UpstreamFailed, UpstreamSlow) as problem:
+            request.state.problem_code = leash.reason
+        except _GONE_WRONG as problem:
             self._failures.labels(request.upstream.name, problem.code).inc()
             request.state.problem_code = problem.code
             raise
 
-    async def _within_total(
-        self, request: Inbound, body: RequestBody, patience: Patience, send: Send
-    ) -> None:
+    async def _within_total(self, exchange: Exchange, send: Send) -> None:
         """Exchange within the route's time for all of it. Raises UpstreamSlow."""
         try:
-            async with asyncio.timeout(request.route.total_timeout):
-                await self._exchange(request, body, patience, send)
+            async with asyncio.timeout(exchange.request.route.total_timeout):
+                await self._exchange(exchange, send)
         except TimeoutError:
             raise UpstreamSlow from None
 
-    async def _exchange(
-        self, request: Inbound, body: RequestBody, patience: Patience, send: Send
-    ) -> None:
-        content = await _content(request, body)
-        response = await self._open(request, content, body, patience)
-        try:
-            headers = answer_headers(
-                response.raw_headers,
-                response.status,
-                service=request.upstream.service,
-                changes=request.route.headers.response,
-            )
-            await _send(send, {"status": response.status, "headers": headers}, "start")
-            while piece := await _next_piece(response, request, body, patience):
-                await _send(send, {"body": piece, "more_body": True}, "body")
-            body.answered = True
-            await _send(send, {"body": b"", "more_body": False}, "body")
-        finally:
-            # Gives the connection back when the answer was read whole, else closes it.
-            response.release()
-
-    async def _open(
-        self, request: Inbound, content: Content, body: RequestBody, patience: Patience
-    ) -> aiohttp.ClientResponse:
-        try:
-            async with patience.lasting(extra=request.upstream.connect_timeout):
-                response = await self._request(request, content)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _explain(error, request, body) from error
-        if response.status < 200:  # noqa: PLR2004 - 101 to a request that asked for no upgrade
-            response.close()
-            raise UpstreamFailed
-        return response
-
-    async def _request(self, request: Inbound, content: Content) -> aiohttp.ClientResponse:
-        return await self._session(request.route.bulkhead).request(
-            request.method,
-            URL(request.upstream.url + request.target, encoded=True),
-            headers=self._signed(request),
-            data=content,
-            timeout=aiohttp.ClientTimeout(total=None, connect=request.upstream.connect_timeout),
-            allow_redirects=False,
-        )
-
-    def _session(self, bulkhead: str | None) -> aiohttp.ClientSession:
-        """Return the connections of a bulkhead, those of everybody else for None."""
-        if self._sessions is None:
-            raise RuntimeError("Proxy is used outside its context")
-        if bulkhead not in self._sessions:
-            self._sessions[bulkhead] = _connections()
-        return self._sessions[bulkhead]
-
-    def _signed(self, request: Inbound) -> CIMultiDict[str]:
-        headers = self._headers.build(request)
-        if request.upstream.service:
-            headers[HEADER] = self._signers[request.upstream.name].sign(
-                request.method,
-                request.target,
-                request_id=request.state.request_id,
-                principal=request.principal,
-                client_address=str(request.address),
-                proven_sid=request.proven_sid,
-            )
-        return headers
-
-
-def _connections() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=0,
-            limit_per_host=_CONNECTIONS_PER_UPSTREAM,
-            keepalive_timeout=_KEEP_ALIVE_SECONDS,
-        ),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        skip_auto_headers=_NOT_OURS_TO_ADD,
-        max_line_size=_HEADER_BYTES,
-        max_field_size=_HEADER_BYTES,
-    )
+    async def _exchange(self, exchange: Exchange, send: Send) -> None:
+        request = exchange.request
+        addresses = self._upstreams.addresses(request.upstream)
+        slots = self._upstreams.slots(request.upstream, request.route.bulkhead)
+        addresses.ensure_one()
+        content = await _content(request, exchange.body)
+        async with slots.holding():
+            response = await self._sender.open(exchange, content, addresses)
+            try:
+                with self._streams.holding(request.token, exchange.leash.end):
+                    await _pass_back(response, exchange, send)
+            finally:
+                # Gives the connection back when the answer was read whole, else closes it.
+                response.release()
 
 
 async def _content(request: Inbound, body: RequestBody) -> Content:
@@ -201,34 +145,31 @@ async def _content(request: Inbound, body: RequestBody) -> Content:
     return body.chunks() if request.route.stream_body else await body.whole()
 
 
-async def _next_piece(
-    response: aiohttp.ClientResponse, request: Inbound, body: RequestBody, patience: Patience
-) -> bytes:
+async def _pass_back(response: aiohttp.ClientResponse, exchange: Exchange, send: Send) -> None:
+    """Send the answer piece by piece, as it comes.
+
+    How long a client may take to read is for the connection to judge (`gateway.unread`).
+    """
+    request = exchange.request
+    headers = answer_headers(
+        response.raw_headers,
+        response.status,
+        service=request.upstream.service,
+        changes=request.route.headers.response,
+    )
+    start = {"type": "http.response.start", "status": response.status, "headers": headers}
+    await send(start)
+    while piece := await _next_piece(response, exchange):
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    exchange.body.answered = True
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _next_piece(response: aiohttp.ClientResponse, exchange: Exchange) -> bytes:
     """Return the next piece of the answer's body, empty at its end."""
     try:
-        async with patience.lasting():
+        async with exchange.patience.lasting():
             return await response.content.readany()
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        log.warning("answer.broken_off", upstream=request.upstream.name)
-        raise _explain(error, request, body) from error
-
-
-async def _send(send: Send, message: dict[str, object], part: str) -> None:
-    """Send one message; a client that reads nothing for a minute has left."""
-    try:
-        async with asyncio.timeout(_WRITE_SECONDS):
-            await send({"type": f"http.response.{part}", **message})
-    except TimeoutError:
-        raise ClientGone from None
-
-
-def _explain(error: Exception, request: Inbound, body: RequestBody) -> Problem | ClientGone:
-    """Return what went wrong, in the caller's terms."""
-    if body.failure is not None:
-        return body.failure
-    own = request.upstream.service
-    if isinstance(error, aiohttp.ConnectionTimeoutError | aiohttp.ClientConnectorError) and own:
-        return UpstreamUnavailable(retry_after=1)
-    if isinstance(error, TimeoutError):
-        return UpstreamSlow()
-    return UpstreamFailed()
+        log.warning("answer.broken_off", upstream=exchange.request.upstream.name)
+        raise explain(error, exchange) from error

@@ -9,6 +9,7 @@ from starlette.types import Receive, Send
 
 from chassis.caller import Principal
 from chassis.errors import PayloadTooLarge
+from chassis.jwt import AccessToken
 from chassis.middleware import RequestState
 from chassis.networks import Address
 from gateway.framing import Framing
@@ -29,12 +30,17 @@ class Inbound:
     framing: Framing
     route: Route
     upstream: Upstream
-    principal: Principal | None
+    token: AccessToken | None = field(repr=False)
     address: Address
     state: RequestState
     in_browser: bool = False
     told: Mapping[str, str] = field(default_factory=dict, repr=False)
     proven_sid: UUID | None = None
+
+    @property
+    def principal(self) -> Principal | None:
+        """Return who calls, or None for nobody."""
+        return self.token.principal if self.token else None
 
     def check_length(self) -> None:
         """Look at the announced length of the body. Raises PayloadTooLarge."""

@@ -7,7 +7,16 @@ from pathlib import Path
 from chassis.rates import Rate
 from gateway.routing.schema import SCOPE_PREFIX, LimitSpec, RouteSpec, UpstreamSpec
 from gateway.routing.source import RoutesInvalid, Source, read_source
-from gateway.routing.table import DuplicateRoute, Limit, Route, RouteTable, Upstream
+from gateway.routing.table import (
+    Bounds,
+    DuplicateRoute,
+    HealthCheck,
+    Limit,
+    Route,
+    RouteTable,
+    Thresholds,
+    Upstream,
+)
 
 BUILT_IN = Path(__file__).parents[1] / "routes.toml"
 
@@ -128,9 +137,7 @@ class _Builder:
         if spec.name in self._upstreams:
             self.complaints.append(f"{place}: upstream {spec.name} is declared twice")
         self._timeouts[spec.name] = spec.read_timeout
-        self._upstreams[spec.name] = Upstream(
-            name=spec.name, url=spec.url, connect_timeout=spec.connect_timeout, service=service
-        )
+        self._upstreams[spec.name] = _upstream(spec, service=service)
 
     def _limit(self, spec: RouteSpec, text: str, place: str) -> Limit | None:
         if "/" in text:
@@ -158,3 +165,22 @@ def _roles_and_scopes(spec: RouteSpec) -> tuple[frozenset[str], frozenset[str]]:
     entries = () if isinstance(spec.access, str) else spec.access
     scopes = frozenset(e.removeprefix(SCOPE_PREFIX) for e in entries if e.startswith(SCOPE_PREFIX))
     return frozenset(e for e in entries if not e.startswith(SCOPE_PREFIX)), scopes
+
+
+def _upstream(spec: UpstreamSpec, *, service: bool) -> Upstream:
+    check = HealthCheck(
+        path=spec.health_path or "/", interval=spec.health_interval, timeout=spec.health_timeout
+    )
+    return Upstream(
+        name=spec.name,
+        urls=spec.addresses,
+        connect_timeout=spec.connect_timeout,
+        service=service,
+        bounds=Bounds(
+            requests=spec.max_requests, waiting=spec.max_waiting, wait_seconds=spec.queue_timeout
+        ),
+        thresholds=Thresholds(
+            failures=spec.breaker_failures, ratio=spec.breaker_ratio, pause=spec.breaker_pause
+        ),
+        health=check if spec.health_path else None,
+    )

@@ -64,17 +64,41 @@ def _base_url(text: str) -> str:
     return str(url.origin())
 
 
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+
+
 class _Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class UpstreamSpec(_Spec):
-    """A service behind the gateway; times are in seconds."""
+    """A service behind the gateway, at `url` or at several `urls`; times are in seconds."""
 
     name: Name
-    url: Annotated[str, AfterValidator(_base_url)]
+    url: BaseUrl | None = None
+    urls: Annotated[tuple[BaseUrl, ...], Field(max_length=64)] = ()
     connect_timeout: Seconds = 2.0
     read_timeout: Seconds = 30.0
+    max_requests: Annotated[int, Field(ge=1, le=100_000)] = 200
+    max_waiting: Annotated[int, Field(ge=0, le=100_000)] = 100
+    queue_timeout: Seconds = 1.0
+    breaker_failures: Annotated[int, Field(ge=2, le=100_000)] = 5
+    breaker_ratio: Annotated[float, Field(gt=0, le=1)] = 0.5
+    breaker_pause: Seconds = 0.5
+    health_path: Annotated[str, Field(pattern=r"^/[A-Za-z0-9\-._~/]*$")] | None = None
+    health_interval: Seconds = 5.0
+    health_timeout: Seconds = 1.0
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Return where it is, each address once."""
+        return tuple(dict.fromkeys(self.urls or filter(None, (self.url,))))
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if (self.url is None) == (not self.urls):
+            raise ValueError("needs either url or urls")
+        return self
 
 
 class LimitSpec(_Spec):

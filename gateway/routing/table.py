@@ -11,13 +11,49 @@ from gateway.routing.schema import Answer, Key, SessionStep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How many requests an upstream gets at once, how many wait, and how long (in seconds)."""
+
+    requests: int = 200
+    waiting: int = 100
+    wait_seconds: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """When an address is left alone: *failures* in a row, or a *ratio* of many; and how long."""
+
+    failures: int = 5
+    ratio: float = 0.5
+    pause: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """How each address is asked whether it is well; times in seconds."""
+
+    path: str
+    interval: float
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Upstream:
-    """A service behind the gateway; *service* marks our own (assertions, 503 when away)."""
+    """A service behind the gateway; *service* marks our own (assertions, 503 when away).
+
+    `urls` are its addresses; each gets its share of the requests.
+    """
 
     name: str
-    url: str
+    urls: tuple[str, ...]
     connect_timeout: float
     service: bool
+    bounds: Bounds = Bounds()
+    thresholds: Thresholds = Thresholds()
+    health: HealthCheck | None = None
+
+    def __hash__(self) -> int:
+        return hash(self.name)  # is asked for on every request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +124,7 @@ class RouteTable:
     def __init__(self, routes: Iterable[Route] = ()) -> None:
         self._root = _Node()
         self.routes: list[Route] = []
+        self.upstreams: set[Upstream] = set()
         for route in routes:
             self.add(route)
 
@@ -110,6 +147,8 @@ class RouteTable:
         """Add *route*. Raises DuplicateRoute, and has then added what is not a duplicate."""
         self.routes.append(route)
         node = self._root
+        if route.upstream is not None:
+            self.upstreams.add(route.upstream)
         for segment in route.path[1:].split("/"):
             node = _child(node, segment)
         methods = set(route.methods)

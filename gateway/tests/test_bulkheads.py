@@ -3,17 +3,16 @@
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from chassis.testing import eventually
-from gateway.proxy import forwarding
 from gateway.tests.world import world as start_world
 
 ROUTES = """
 [[upstream]]
 name = "mill"
 url = "{url}"
-connect_timeout = 0.5
+max_requests = 2
+max_waiting = 1
+queue_timeout = 0.2
 
 [[route]]
 path = "/mill/slow/{{rest...}}"
@@ -55,11 +54,8 @@ class Mill:
 class TestBulkhead:
     """A bulkhead whose connections are all taken."""
 
-    async def test_leaves_the_other_routes_their_connections(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_leaves_the_other_routes_their_connections(self, tmp_path: Path) -> None:
         """Its own callers are told to come back; everybody else is answered."""
-        monkeypatch.setattr(forwarding, "_CONNECTIONS_PER_UPSTREAM", 2)
         mill = Mill()
         server = await asyncio.start_server(mill, "127.0.0.1", 0)
         routes = tmp_path / "mill.toml"
@@ -74,6 +70,7 @@ class TestBulkhead:
             quick = await world.ask("GET", "/mill/quick")
             mill.go.set()
             slow = await asyncio.gather(*waiting)
-        assert (refused.status, refused.document["code"]) == (504, "gateway_timeout")
+        assert (refused.status, refused.document["code"]) == (503, "upstream_busy")
+        assert refused.headers["Retry-After"] == "1"
         assert quick.status == 204
         assert [answer.status for answer in slow] == [204, 204]

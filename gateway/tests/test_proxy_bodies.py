@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.tests.scripted import routes_to, scripted
+from gateway.tests.scripted import routes_to, saying, scripted
 from gateway.tests.signing import Subject
 from gateway.tests.world import World
 from gateway.tests.world import world as start_world
@@ -92,6 +92,18 @@ class TestBodies:
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
         writer.close()
         assert len(world.identity.seen[0].body) == 100_000
+
+    async def test_lose_the_trailers_of_an_answer(self, tmp_path: Path) -> None:
+        """Fields that come after the body are not passed on (RFC 9110 §6.5.1)."""
+        said = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Late\r\n\r\n"
+        chunks = b"2\r\nhi\r\n0\r\nX-Late: 1\r\n\r\n"
+        async with (
+            scripted(saying(said + chunks)) as url,
+            start_world(tmp_path, routes_file=routes_to(url, tmp_path)) as world,
+        ):
+            raw = await world.raw(b"GET /odd/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert raw.endswith(b"2\r\nhi\r\n0\r\n\r\n")
+        assert b"x-late" not in raw.lower()
 
     async def test_larger_than_any_buffer_pass_both_ways(self, world: World) -> None:
         """Eight megabytes up and down through a product's route."""

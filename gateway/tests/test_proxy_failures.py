@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from chassis.testing import eventually
+from gateway import unread
 from gateway.tests.scripted import routes_to, saying, scripted
 from gateway.tests.world import World
 from gateway.tests.world import world as start_world
@@ -152,3 +153,57 @@ class TestClientsThatLeave:
             writer.transport.abort()
             await eventually(ended.is_set)
         assert "request.crashed" not in capsys.readouterr().out
+
+
+class TestClientsThatDoNotRead:
+    """Clients that ask for much and read nothing."""
+
+    async def test_are_cut(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """And with them the upstream's work; nothing stays open for them."""
+        monkeypatch.setattr(unread, "UNREAD_SECONDS", 0.2)
+        ended = asyncio.Event()
+
+        async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+            try:
+                while True:
+                    writer.write(b"x" * 65536)
+                    await writer.drain()
+            finally:
+                ended.set()
+
+        async with (
+            scripted(script) as url,
+            start_world(tmp_path, routes_file=routes_to(url, tmp_path)) as world,
+        ):
+            reader, writer = await asyncio.open_connection(world.host, world.port, limit=1024)
+            writer.write(b"GET /odd/x HTTP/1.1\r\nHost: a\r\n\r\n")
+            await eventually(ended.is_set)
+            with pytest.raises(ConnectionError):
+                while await reader.read(65536):
+                    pass
+            writer.close()
+
+    @pytest.mark.parametrize("connection", [b"keep-alive", b"close"])
+    async def test_are_cut_after_a_whole_answer_too(
+        self,
+        world: World,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        connection: bytes,
+    ) -> None:
+        """What was handed to the connection does not wait there for ever."""
+        monkeypatch.setattr(unread, "UNREAD_SECONDS", 0.2)
+        world.shop.answer = b"x" * 20_000_000
+        _, writer = await asyncio.open_connection(world.host, world.port, limit=1024)
+        writer.write(b"GET /open/x HTTP/1.1\r\nHost: a\r\nConnection: %s\r\n\r\n" % connection)
+        said = ""
+
+        def cut() -> bool:
+            nonlocal said
+            said += capsys.readouterr().out
+            return "answer.not_read" in said
+
+        await eventually(cut)
+        writer.close()

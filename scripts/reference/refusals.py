@@ -27,6 +27,7 @@ _IN_BROWSER = (
 )
 _FORWARDED = (
     gateway.UpstreamUnavailable,
+    gateway.UpstreamBusy,
     DatabaseUnavailable,
     gateway.UpstreamFailed,
     gateway.UpstreamSlow,

@@ -1,0 +1,34 @@
+"""How limits are counted: in Redis when there is one, with memory to fall back on."""
+
+from dataclasses import dataclass
+
+from chassis.clock import Clock
+from chassis.metrics import Metrics
+from gateway.limits.failover import FailoverLimiter
+from gateway.limits.limiter import Limiter
+from gateway.limits.memory import MemoryLimiter
+from gateway.limits.redis import RedisLimiter
+from gateway.settings import GatewaySettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counting:
+    """The limiters; without Redis only memory."""
+
+    memory: MemoryLimiter
+    redis: RedisLimiter | None = None
+    failover: FailoverLimiter | None = None
+
+    @property
+    def limiter(self) -> Limiter:
+        """Return what decides."""
+        return self.failover or self.memory
+
+
+def counting_of(settings: GatewaySettings, clock: Clock, metrics: Metrics) -> Counting:
+    """Build what *settings* ask for."""
+    memory = MemoryLimiter(clock, share=settings.share)
+    if settings.redis_url is None:
+        return Counting(memory=memory)
+    redis = RedisLimiter.from_url(settings.redis_url.get_secret_value())
+    return Counting(memory=memory, redis=redis, failover=FailoverLimiter(redis, memory, metrics))

@@ -1,0 +1,136 @@
+"""The addresses of one upstream: which of them gets the next request."""
+
+import asyncio
+from collections.abc import Callable, Collection
+from contextlib import suppress
+
+import aiohttp
+from prometheus_client import Gauge
+from yarl import URL
+
+from chassis.errors import Unavailable
+from chassis.logs import get_logger
+from gateway.errors import UpstreamLeftAlone, UpstreamUnavailable
+from gateway.proxy.breaker import Breaker, Passage
+from gateway.routing.table import HealthCheck, Upstream
+
+_CHECKS_TO_CONDEMN = 2
+_SOON_SECONDS = 1.0
+log = get_logger(__name__)
+
+
+class Address:
+    """One address, and what requests and checks have told of it."""
+
+    def __init__(
+        self, url: str, upstream: Upstream, *, now: Callable[[], float], out: Gauge
+    ) -> None:
+        self.url = url
+        self._upstream = upstream
+        self._failed_checks = 0
+        self._was_out = False
+        self._out = out
+        self.breaker = Breaker(upstream.thresholds, now=now, on_change=lambda _: self._tell())
+        self._tell()
+
+    @property
+    def sick(self) -> bool:
+        """Whether it has failed its health checks."""
+        return self._failed_checks >= _CHECKS_TO_CONDEMN
+
+    @property
+    def out(self) -> bool:
+        """Whether requests do not go there."""
+        return self.sick or self.breaker.open
+
+    def may_pass(self) -> bool:
+        """Say whether `enter` would give leave now."""
+        return not self.out if self._upstream.health else self.breaker.may_pass()
+
+    def enter(self) -> Passage | None:
+        """Give leave to send a request there; where checks are made, only they are probes."""
+        return self.breaker.enter() if self.may_pass() else None
+
+    async def check(self, session: aiohttp.ClientSession, check: HealthCheck) -> None:
+        """Ask it whether it is well: any 2xx within the time."""
+        passage = self.breaker.enter()
+        if await _is_well(session, self.url + check.path, check.timeout):
+            self._failed_checks = 0
+            if passage is not None and self.breaker.open:
+                self.breaker.answered(passage)
+        else:
+            self._failed_checks += 1
+        self._tell()
+
+    def _tell(self) -> None:
+        host = URL(self.url).authority
+        self._out.labels(self._upstream.name, host).set(self.out)
+        if self.out != self._was_out:
+            tell = log.warning if self.out else log.info
+            event = "upstream.left_alone" if self.out else "upstream.taken_back"
+            tell(event, upstream=self._upstream.name, address=host)
+        self._was_out = self.out
+
+
+Found = tuple[Address, Passage]
+
+
+class Addresses:
+    """Gives out the addresses of an upstream in turn, those that are well."""
+
+    def __init__(self, upstream: Upstream, *, now: Callable[[], float], out: Gauge) -> None:
+        self._upstream = upstream
+        self._now = now
+        self._out = out
+        self._addresses = [Address(url, upstream, now=now, out=out) for url in upstream.urls]
+        self._turn = 0
+        self._next_check = now()
+
+    def ensure_one(self) -> None:
+        """Raise what `refusal` returns when no address would get a request now."""
+        if not any(address.may_pass() for address in self._addresses):
+            raise self.refusal()
+
+    def find(self, tried: Collection[Address] = ()) -> Found | None:
+        """Return the next address that is not among *tried*, with leave to send one request."""
+        count = len(self._addresses)
+        for step in range(count):
+            address = self._addresses[(self._turn + step) % count]
+            passage = None if address in tried else address.enter()
+            if passage is not None:
+                self._turn = (self._turn + step + 1) % count
+                return address, passage
+        return None
+
+    def refusal(self) -> Unavailable:
+        """Return what a request gets that no address may be asked for."""
+        kind = UpstreamUnavailable if self._upstream.service else UpstreamLeftAlone
+        return kind(retry_after=1)
+
+    async def check(self, session: aiohttp.ClientSession) -> None:
+        """Check the health of each address, when it is time; one that is out, sooner."""
+        health = self._upstream.health
+        if health is None or self._now() < self._next_check:
+            return
+        await asyncio.gather(*(address.check(session, health) for address in self._addresses))
+        hurry = any(address.out for address in self._addresses)
+        pause = min(health.interval, _SOON_SECONDS) if hurry else health.interval
+        self._next_check = self._now() + pause
+
+    def forget(self) -> None:
+        """Take the addresses out of the metrics: the upstream is not used any more."""
+        for address in self._addresses:
+            with suppress(KeyError):
+                self._out.remove(self._upstream.name, URL(address.url).authority)
+
+
+async def _is_well(session: aiohttp.ClientSession, url: str, timeout: float) -> bool:  # noqa: ASYNC109 - the client library's own
+    try:
+        async with session.get(
+            URL(url, encoded=True),
+            timeout=aiohttp.ClientTimeout(total=timeout),
+            allow_redirects=False,
+        ) as response:
+            return response.ok and response.status < 300  # noqa: PLR2004 - 2xx
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return False
