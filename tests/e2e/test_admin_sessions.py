@@ -12,8 +12,8 @@ import pytest
 from redis.asyncio import Redis
 
 from chassis.testing import eventually
-from chassis.testing.servers import RedisServer
 from contracts.denylist import denied_key
+from tests.platforms.five import Parts
 from tests.platforms.person import NEW_PASSWORD, Person
 from tests.platforms.platform import Platform
 
@@ -152,10 +152,10 @@ class TestFlush:
     """FLUSHALL after a logout."""
 
     @pytest.mark.usefixtures("platform")
-    async def test_the_token_stays_dead(self, redis: RedisServer, joined: Person) -> None:
+    async def test_the_token_stays_dead(self, parts: Parts, joined: Person) -> None:
         """Gateways know it by themselves, and Redis is told again."""
         key = denied_key("sid", joined.tokens["session_id"])
-        async with Redis.from_url(redis.url) as client:
+        async with Redis.from_url(parts.redis_url) as client:
             await joined.call("POST", "/api/v1/auth/logout", {}, token=joined.access_token)
             await eventually(lambda: client.exists(key), within=SOON)
             await eventually(lambda: is_refused(joined, "token_revoked"), within=SOON)
