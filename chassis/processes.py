@@ -8,6 +8,7 @@ signal is tied to the *thread* that started the child: start children from the m
 import contextlib
 import os
 import platform
+import secrets
 import signal
 import socket
 import subprocess
@@ -18,6 +19,10 @@ from pathlib import Path
 
 _POLL_SECONDS = 0.02
 _LINUX = platform.system() == "Linux"
+# Below every system's range for outgoing connections (from 32768 on Linux, 49152 elsewhere).
+_PORTS = range(20_000, 32_000)
+_TRIES = 100
+_RANDOM = secrets.SystemRandom()
 
 # Run before the program itself: ask for the death signal, and notice a parent that died meanwhile.
 # prctl(1) is PR_SET_PDEATHSIG (prctl(2)).
@@ -104,10 +109,15 @@ def wait_until(condition: Callable[[], bool], *, timeout: float) -> bool:
 
 
 def free_port() -> int:
-    """Return a TCP port on 127.0.0.1 that nobody listens on at this moment."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port on 127.0.0.1 that nobody listens on at this moment.
+
+    Never one that the system gives to outgoing connections: between this answer and the listener of
+    whoever asked, another process would be given it. Raises OSError when there is none.
+    """
+    for port in _RANDOM.sample(_PORTS, _TRIES):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise OSError(f"none of {_TRIES} ports of 127.0.0.1 can be listened on")
 
 
 def command_of(pid: int) -> str:

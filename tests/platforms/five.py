@@ -99,8 +99,20 @@ class FiveProcesses(Platform):
         return f"gatehouse_test_{self._run}_{name}"
 
     def start(self) -> None:
-        """Make and migrate the databases, start the processes, wait for their readiness."""
+        """Make and migrate the databases, start the processes, wait for their readiness.
+
+        When one of them cannot start, none is left running.
+        """
         self.sink.start()
+        try:
+            self._start()
+        except BaseException:
+            for process in self.processes.values():
+                process.kill()
+            self.sink.stop()
+            raise
+
+    def _start(self) -> None:
         # A virtual host of its own: another platform's consumers must not take its messages.
         self.rabbitmq_url = self._parts.rabbitmq.create_vhost(self._vhost)
         for name in SERVICES:

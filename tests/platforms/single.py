@@ -54,7 +54,11 @@ class SingleProcess(Platform):
         """Start it and wait until the gateway answers with keys."""
         self.process.start()
         jwks = f"{self.base_url}/.well-known/jwks.json"
-        wait_until_ready(lambda client: client.get(jwks).is_success, [self.process])
+        try:
+            wait_until_ready(lambda client: client.get(jwks).is_success, [self.process])
+        except BaseException:
+            self.process.kill()
+            raise
 
     @property
     def gateway_log(self) -> Path:

@@ -65,6 +65,10 @@ def postgres_server(postgres: PostgresServer) -> PostgresServer:
     return postgres
 
 
+# On which day of a month a key that was replaced goes depends on when the service looked.
+_BY_CHANCE = 1
+
+
 class Company:
     """A few regular users, and a guest a day who is deleted some days later."""
 
@@ -169,4 +173,5 @@ class TestNinetyDays:
             for month in (days[30:60], days[60:])
         )
         assert {t: (most[t], BOUNDS[t]) for t in BOUNDS if most[t] > BOUNDS[t]} == {}
-        assert {t: (second[t], third[t]) for t in BOUNDS if third[t] > second[t] * 1.1} == {}
+        grown = {t for t in BOUNDS if third[t] > second[t] * 1.1 + _BY_CHANCE}
+        assert {t: (second[t], third[t]) for t in grown} == {}
