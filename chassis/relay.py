@@ -33,7 +33,8 @@ class Relay:
     """Publishes one outbox.
 
     It looks each *poll* and whenever this process has written, but lets *gather* pass after a batch
-    that was not full: a batch costs as much as thirty rows do. A bus that is away is asked again
+    that was not full, as a batch costs as much as thirty rows do: the first event after a silence
+    leaves at once, the next ones together. A bus that is away is asked again
     after *backoff*; a message that no queue wants is tried again after *row_backoff*, without
     holding up the others. *lease* must outlast a publication, or two relays publish the same rows.
     """
@@ -46,7 +47,7 @@ class Relay:
         *,
         batch_size: int = 200,
         poll: timedelta = timedelta(milliseconds=500),
-        gather: timedelta = timedelta(milliseconds=20),
+        gather: timedelta = timedelta(milliseconds=100),
         lease: timedelta = timedelta(seconds=10),
         retention: timedelta = OUTBOX_RETENTION,
         backoff: Backoff | None = None,

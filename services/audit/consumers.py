@@ -19,7 +19,7 @@ QUEUE = QueueSpec("audit.events", (Binding("#"),))
 _BATCH = 200
 
 # A batch costs as much as some ten events, and the log may come a moment after what it tells of.
-_GATHER = timedelta(milliseconds=50)
+_GATHER = timedelta(milliseconds=200)
 
 
 def consumer(
