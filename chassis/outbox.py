@@ -109,13 +109,19 @@ class Outbox:
         return event
 
     def row(
-        self, data: EventData, *, subject: str, caller: Caller | None, actor: str | None = None
+        self,
+        data: EventData,
+        *,
+        subject: str,
+        caller: Caller | None,
+        actor: str | None = None,
+        subjectversion: int | None = None,
     ) -> Row:
         """Return what announces a public fact, for the statement that makes it one.
 
         The columns are event_id, exchange, routing_key, body, and urgent, which is false.
         """
-        event = self._event(data, subject, caller, actor)
+        event = self._event(data, subject, caller, actor, subjectversion)
         return _row(event, EVENTS_EXCHANGE)
 
     async def send(

@@ -1,9 +1,10 @@
-"""A login that succeeded: settled in one statement, as every login waits for it; and its past."""
+"""A login that succeeded: settled and told in one statement, as all wait for it; and its past."""
 
 from dataclasses import dataclass
 from uuid import UUID
 
-from chassis.database import Transaction
+from chassis.database import Statements
+from chassis.outbox import Row
 from chassis.statements import HotStatement
 from services.identity.domain.history import LoginRecord
 
@@ -40,6 +41,11 @@ WITH counter AS (
     FROM settled
     WHERE id = :user_id AND credentials_epoch = :credentials_epoch AND settled.rows >= 0
     RETURNING id
+), told AS (
+    INSERT INTO outbox (event_id, exchange, routing_key, body, urgent)
+    SELECT CAST(:event_id AS uuid), CAST(:exchange AS text), CAST(:routing_key AS text),
+        CAST(CAST(:body AS text) AS jsonb), false
+    FROM account
 )
 INSERT INTO login_history (id, user_id, occurred_at, ip, user_agent, outcome)
 SELECT CAST(:id AS uuid), id, CAST(:now AS timestamptz), CAST(:ip AS text),
@@ -71,11 +77,14 @@ class Success:
     upgraded_hash: str | None
 
 
-async def settle(tx: Transaction, success: Success, record: LoginRecord) -> UUID | None:
-    """Give the slots back, forget the failures, and remember the login.
+async def settle(
+    statements: Statements, success: Success, record: LoginRecord, announcement: Row
+) -> UUID | None:
+    """Give the slots back, forget the failures, remember the login and announce it.
 
-    None, and nothing is remembered, when the password was replaced while it was being verified.
+    None, and nothing of it happens, when the password was replaced while it was being verified.
     """
+    event_id, exchange, routing_key, body = announcement
     parameters = {
         "id": record.id,
         "now": record.occurred_at,
@@ -88,12 +97,16 @@ async def settle(tx: Transaction, success: Success, record: LoginRecord) -> UUID
         "source": success.source,
         "credentials_epoch": success.credentials_epoch,
         "upgraded_hash": success.upgraded_hash,
+        "event_id": event_id,
+        "exchange": exchange,
+        "routing_key": routing_key,
+        "body": body,
     }
-    settled = await tx.fetch_row(_SETTLE.sql, *_SETTLE.arguments(parameters))
+    settled = await statements.fetch_row(_SETTLE.sql, *_SETTLE.arguments(parameters))
     return None if settled is None else settled["id"]
 
 
-async def was_seen_before(tx: Transaction, record: LoginRecord) -> bool:
+async def was_seen_before(statements: Statements, record: LoginRecord) -> bool:
     """Say whether the history has another login alike, by the same agent from the same address."""
     parameters = {
         "id": record.id,
@@ -102,5 +115,5 @@ async def was_seen_before(tx: Transaction, record: LoginRecord) -> bool:
         "ip": record.ip,
         "user_agent": record.user_agent,
     }
-    found = await tx.fetch_row(_SEEN_BEFORE.sql, *_SEEN_BEFORE.arguments(parameters))
+    found = await statements.fetch_row(_SEEN_BEFORE.sql, *_SEEN_BEFORE.arguments(parameters))
     return found is not None

@@ -2,15 +2,15 @@
 
 import time
 from datetime import datetime
-from typing import NoReturn
+from typing import NoReturn, TypedDict
 
 from chassis.caller import Caller
 from chassis.clock import Clock
-from chassis.database import Database, Transaction
+from chassis.database import Database
 from chassis.errors import Problem
 from chassis.logs import get_logger
 from chassis.outbox import Outbox
-from contracts.identity import DeviceAdded, LoginSucceeded, UserEvent
+from contracts.identity import DeviceAdded, LoginSucceeded
 from contracts.internal import AuthenticateRequest, AuthenticateResponse
 from services.identity.devices import DeviceTokens
 from services.identity.domain.accounts import Standing, User, standing
@@ -131,15 +131,8 @@ class Authentication:
     async def _welcome(
         self, attempt: Attempt, user: User, upgraded: str | None
     ) -> AuthenticateResponse:
-        now, caller = self._clock.now(), attempt.caller
-        success = _success(attempt, user, upgraded)
-        record = _record(attempt, user, now)
-        async with self._database.transaction() as tx:
-            if await logins.settle(tx, success, record) is None:
-                raise InvalidCredentials
-            await self._emit(tx, user, LoginSucceeded(user_id=user.id), caller)
-            if await _is_new_device(tx, attempt, user, record):
-                await self._emit(tx, user, DeviceAdded(user_id=user.id), caller)
+        now = self._clock.now()
+        await self._settle(attempt, user, _success(attempt, user, upgraded), now)
         device = attempt.device.id if attempt.device is not None else None
         return AuthenticateResponse(
             user_id=user.id,
@@ -151,15 +144,48 @@ class Authentication:
             device_token=self._devices.issue(user.id, user.credentials_epoch, device=device),
         )
 
-    async def _emit(self, tx: Transaction, user: User, event: UserEvent, caller: Caller) -> None:
-        await self._outbox.emit(
-            tx,
-            event,
-            subject=str(user.id),
-            caller=caller,
-            actor=str(user.id),
-            subjectversion=user.version,
-        )
+    async def _settle(
+        self, attempt: Attempt, user: User, success: logins.Success, now: datetime
+    ) -> None:
+        """Remember and announce the login. Raises InvalidCredentials.
+
+        The first login of an account is nobody's surprise. A program that keeps no device token is
+        known by its agent and address, or each of its logins would be told.
+        """
+        record = _record(attempt, user, now)
+        announcement = self._outbox.row(LoginSucceeded(user_id=user.id), **_about(user, attempt))
+        expected = attempt.device is not None or user.last_login is None
+        async with self._database.statements() as each:
+            if expected or await logins.was_seen_before(each, record):
+                if await logins.settle(each, success, record, announcement) is None:
+                    raise InvalidCredentials
+                self._outbox.written.set()
+                return
+        async with self._database.transaction() as tx:
+            if await logins.settle(tx, success, record, announcement) is None:
+                raise InvalidCredentials
+            # Asked again: of two logins at once one is the first, and the other waited for it.
+            if not await logins.was_seen_before(tx, record):
+                await self._outbox.emit(tx, DeviceAdded(user_id=user.id), **_about(user, attempt))
+        self._outbox.written.set()
+
+
+class _About(TypedDict):
+    """Whom an event is about, and who caused it."""
+
+    subject: str
+    caller: Caller
+    actor: str
+    subjectversion: int
+
+
+def _about(user: User, attempt: Attempt) -> _About:
+    return _About(
+        subject=str(user.id),
+        caller=attempt.caller,
+        actor=str(user.id),
+        subjectversion=user.version,
+    )
 
 
 def _success(attempt: Attempt, user: User, upgraded: str | None) -> logins.Success:
@@ -181,16 +207,3 @@ def _record(attempt: Attempt, user: User, now: datetime) -> LoginRecord:
         user_agent=attempt.caller.user_agent,
         outcome=SUCCEEDED,
     )
-
-
-async def _is_new_device(
-    tx: Transaction, attempt: Attempt, user: User, record: LoginRecord
-) -> bool:
-    """Say whether the owner should hear where this login came from.
-
-    The first login of an account is nobody's surprise. A program that keeps no device token is
-    known by its agent and address, or each of its logins would be told.
-    """
-    if attempt.device is not None or user.last_login is None:
-        return False
-    return not await logins.was_seen_before(tx, record)

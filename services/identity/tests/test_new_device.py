@@ -1,5 +1,7 @@
 """A login from a device not seen before is told; the owner's usual ones are not."""
 
+import asyncio
+
 from contracts.identity import DeviceAdded, LoginSucceeded
 from services.identity.tests.configuration import PASSWORD
 from services.identity.tests.kit import World
@@ -31,6 +33,17 @@ class TestNewDevice:
         assert (event.subject, event.actor) == (str(ada.id), str(ada.id))
         assert (event.ip, event.useragent) == (ELSEWHERE, "identity-tests")
         assert event.data == {"user_id": str(ada.id)}
+
+    async def test_logins_at_once_from_another_place_are_told_once(self, world: World) -> None:
+        """Whichever is remembered first."""
+        await world.register()
+        await world.login("ada", PASSWORD)
+
+        logins = [world.login("ada", PASSWORD, address=ELSEWHERE) for _ in range(4)]
+        assert {answer.status_code for answer in await asyncio.gather(*logins)} == {200}
+
+        assert len(await world.events(DeviceAdded)) == 1
+        assert len(await world.events(LoginSucceeded)) == 5
 
     async def test_a_known_device_may_travel(self, world: World) -> None:
         """Its token says that it has been here before."""
