@@ -86,6 +86,7 @@ class TestHangup:
             await eventually(lambda: times == 2)
 
 
+@pytest.mark.slow
 class TestTerminal:
     """A process that was started in a terminal."""
 

@@ -150,6 +150,7 @@ class TestMissing:
 
         assert not sources.docker_answers()
 
+    @pytest.mark.slow
     def test_the_run_ends_with_that_line(self, bare_machine: Path) -> None:
         """A test that needs a missing server is not skipped: pytest exits with an error."""
         needy = bare_machine / "test_needy.py"

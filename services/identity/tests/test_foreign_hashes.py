@@ -210,6 +210,7 @@ class TestRefused:
             assert caught.value.reason == reason, stored
             assert PasswordHasher(CHEAP).verify(stored, PASSWORD) is Verdict.WRONG
 
+    @pytest.mark.slow
     def test_begins_right_above_the_dearest_that_is_taken(self) -> None:
         """Each of these takes about a second of one core, and is computed."""
         dearest = [

@@ -12,6 +12,7 @@ import pytest
 from services.token.domain.clients import ClientSecret, SecretDigest
 from services.token.oauth_clients import load_clients
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[3]
 SECRET = re.compile(r"client_secret  (gh_cs_[\w-]{43}) ")
 
