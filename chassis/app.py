@@ -4,22 +4,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from typing import Any, Literal
+from typing import Literal
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from chassis.assertions import AssertionVerifier
-from chassis.errors import BadRequest, MethodNotAllowed, NotFound, Problem
 from chassis.health import Health, ops_app
-from chassis.http import problem_response
 from chassis.metrics import Metrics
-from chassis.middleware import AssertionMiddleware, RequestMiddleware, state_of
+from chassis.middleware import AssertionMiddleware, RequestMiddleware
+from chassis.routing import Routing
 from chassis.settings import ProcessSettings
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
@@ -51,31 +45,11 @@ class Deployable:
 
 def service_app(
     *,
-    routes: Sequence[BaseRoute],
+    routes: Sequence[Route],
     metrics: Metrics,
     verifier: AssertionVerifier,
     internal: Mapping[str, frozenset[str]],
 ) -> ASGIApp:
     """Build the HTTP app of a service: its routes behind assertion, boundary and access log."""
-    app = Starlette(routes=routes, exception_handlers=_HANDLERS)
-    app.router.redirect_slashes = False
-    guarded = AssertionMiddleware(app, verifier=verifier, internal=internal)
+    guarded = AssertionMiddleware(Routing(routes), verifier=verifier, internal=internal)
     return RequestMiddleware(guarded, metrics=metrics, trust_request_id=True)
-
-
-def _http(request: Request, error: Exception) -> Response:
-    """Turn Starlette's own refusals into problems."""
-    status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.BAD_REQUEST
-    headers = getattr(error, "headers", None)
-    kinds: dict[int, type[Problem]] = {404: NotFound, 405: MethodNotAllowed}
-    return _problem(request, kinds.get(status, BadRequest)(headers=headers))
-
-
-def _problem(request: Request, error: Exception) -> Response:
-    problem = error if isinstance(error, Problem) else Problem()
-    state = state_of(request.scope)
-    state.problem_code = problem.code
-    return problem_response(problem, request_id=state.request_id)
-
-
-_HANDLERS: dict[Any, Any] = {HTTPException: _http, Problem: _problem, Exception: _problem}

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.util import greenlet_spawn
 
 from chassis.absence import DatabaseUnavailable, away_by_name, is_away
 from chassis.pooling import IDLE_FOR, open_engine
@@ -87,9 +88,10 @@ class Transaction(Statements):
     It cannot commit: only the `async with database.transaction()` that opened it does.
     """
 
-    def __init__(self, connection: AsyncConnection, driver: asyncpg.Connection) -> None:
-        super().__init__(driver)
-        self._connection = connection
+    def __init__(self, engine: sa.Engine, taken: Taken) -> None:
+        super().__init__(taken.driver)
+        self._engine = engine
+        self._taken = taken
         self._after_commit: list[Callable[[], None]] = []
         self.failed = False
 
@@ -98,7 +100,7 @@ class Transaction(Statements):
     ) -> sa.CursorResult[Any]:
         """Run one statement and return its buffered result. Raises DatabaseUnavailable."""
         with self._watched():
-            return await self._connection.execute(statement, parameters)
+            return await greenlet_spawn(self._core.execute, statement, parameters)
 
     async def scalar(self, statement: sa.Executable, parameters: Any = None) -> Any:
         """Run one statement and return the first column of its first row, or None.
@@ -106,7 +108,7 @@ class Transaction(Statements):
         Raises DatabaseUnavailable.
         """
         with self._watched():
-            return await self._connection.scalar(statement, parameters)
+            return await greenlet_spawn(self._core.scalar, statement, parameters)
 
     async def driver(self) -> asyncpg.Connection:
         """Return the asyncpg connection inside this transaction, for hot statements."""
@@ -120,6 +122,11 @@ class Transaction(Statements):
         """Run what waited for the commit; called by Database alone."""
         for action in self._after_commit:
             action()
+
+    @cached_property
+    def _core(self) -> sa.Connection:
+        """Return SQLAlchemy's view of the connection; hot statements never need it."""
+        return sa.Connection(self._engine, self._taken.pooled)
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
@@ -159,7 +166,7 @@ class Database:
         """Close every connection; those on their way back are waited for."""
         if self._returning:
             await asyncio.wait(self._returning)
-        await self._engine.dispose()
+        await greenlet_spawn(self._engine.dispose)
 
     async def ping(self) -> None:
         """Ask for one round trip. Raises DatabaseUnavailable."""
@@ -175,7 +182,7 @@ class Database:
         """
         async with self._taken() as taken:
             await taken.begin()
-            tx = Transaction(taken.connection, taken.driver)
+            tx = Transaction(self._engine, taken)
             try:
                 yield tx
             except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -202,18 +209,29 @@ class Database:
     async def _taken(self) -> AsyncIterator[Taken]:
         """Take a connection out of the pool, and give it back whatever happens."""
         with away_by_name():
-            connection = await self._engine.connect()
-        # Connected already: the driver's own is at hand without waiting.
-        raw: Any = connection.sync_connection
-        taken = Taken(connection, raw.connection.driver_connection, patience=self._timeout)
+            pooled = await greenlet_spawn(self._engine.raw_connection)
+        taken = Taken(pooled, patience=self._timeout)
         try:
             yield taken
         except (asyncio.CancelledError, GeneratorExit):
             taken.abandon()
             raise
         finally:
-            # Goes on when whoever held it is cancelled: `close` waits for it.
-            returning = asyncio.create_task(taken.give_back())
-            self._returning.add(returning)
-            returning.add_done_callback(self._returning.discard)
-            await asyncio.shield(returning)
+            if taken.is_open:
+                await self._rolled_back(taken)
+            else:
+                taken.give_back()
+
+    async def _rolled_back(self, taken: Taken) -> None:
+        """Give it back after a ROLLBACK, which goes on when whoever held it is cancelled."""
+
+        async def roll_back() -> None:
+            try:
+                await taken.roll_back()
+            finally:
+                taken.give_back()
+
+        returning = asyncio.create_task(roll_back())
+        self._returning.add(returning)  # `close` waits for it
+        returning.add_done_callback(self._returning.discard)
+        await asyncio.shield(returning)

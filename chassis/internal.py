@@ -1,21 +1,19 @@
 """The client of the few synchronous calls between services (design §2): signed, timed, typed."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
-import aiohttp
-from yarl import URL
-
 from chassis.assertions import HEADER, AssertionSigner
 from chassis.caller import Caller
 from chassis.errors import Unavailable
 from chassis.logs import get_logger
+from chassis.peers import Answer, Peer
 from chassis.tracing import continue_trace
 
-_MAX_ANSWER_BYTES = 8 * 1024 * 1024
 _SERVER_ERROR = 500
 _CLIENT_ERROR = 400
 log = get_logger(__name__)
@@ -48,17 +46,14 @@ class InternalClient:
     def __init__(
         self, base_url: str, signer: AssertionSigner, *, timeout: float = 5.0, connections: int = 20
     ) -> None:
-        self._base_url = base_url.rstrip("/")
+        self._base_url = base_url
         self._signer = signer
         self._timeout = timeout
         self._connections = connections
-        self._session: aiohttp.ClientSession | None = None
+        self._peer: Peer | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections),
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+        self._peer = Peer(self._base_url, limit=self._connections)
         return self
 
     async def __aexit__(
@@ -67,8 +62,8 @@ class InternalClient:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self._peer is not None:
+            self._peer.close()
 
     async def call(
         self,
@@ -77,27 +72,21 @@ class InternalClient:
         *,
         body: Mapping[str, Any] | None = None,
         caller: Caller | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - becomes aiohttp's own bound
+        timeout: float | None = None,  # noqa: ASYNC109 - instead of the client's own
     ) -> dict[str, Any]:
         """Send one request and return the JSON object of its answer (empty for 204).
 
         Raises RemoteProblem for a refusal (4xx) or a 503 with a reason, DependencyUnavailable
         when the peer is away, slow or broken.
         """
-        if self._session is None:
+        if self._peer is None:
             raise RuntimeError("InternalClient is used outside its context")
-        seconds = timeout or self._timeout
+        content = b"" if body is None else json.dumps(body).encode()
+        headers = self._headers(method, target, caller)
         try:
-            async with self._session.request(
-                method,
-                URL(self._base_url + target, encoded=True),
-                data=None if body is None else json.dumps(body).encode(),
-                headers=self._headers(method, target, caller),
-                timeout=aiohttp.ClientTimeout(total=seconds, connect=min(2.0, seconds)),
-                allow_redirects=False,
-            ) as response:
-                return await _document(response)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            async with asyncio.timeout(timeout or self._timeout):
+                return _document(await self._peer.ask(method, target, headers, content))
+        except (TimeoutError, OSError, ValueError) as error:
             log.warning("dependency.failed", target=target, error=type(error).__name__)
             raise DependencyUnavailable(retry_after=1) from error
 
@@ -121,25 +110,14 @@ class InternalClient:
         return headers
 
 
-async def _whole(response: aiohttp.ClientResponse) -> bytes:
-    """Return the body; one read returns only what has arrived so far."""
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > _MAX_ANSWER_BYTES:
-            raise ValueError("too large")
-    return bytes(body)
-
-
-async def _document(response: aiohttp.ClientResponse) -> dict[str, Any]:
-    raw = await _whole(response)
-    document = json.loads(raw) if raw else {}
+def _document(answer: Answer) -> dict[str, Any]:
+    document = json.loads(answer.body) if answer.body else {}
     if not isinstance(document, dict):
         raise ValueError("not an object")  # noqa: TRY004 - a broken answer, not a broken program
-    if response.status < _CLIENT_ERROR:
+    if answer.status < _CLIENT_ERROR:
         return document
-    if response.status < _SERVER_ERROR or "code" in document:
-        retry_after = response.headers.get("Retry-After", "")
+    if answer.status < _SERVER_ERROR or "code" in document:
+        retry_after = answer.headers.get("retry-after", "")
         seconds = int(retry_after) if retry_after.isdecimal() else None
-        raise RemoteProblem(response.status, document, seconds)
-    raise ValueError(f"answered {response.status}")
+        raise RemoteProblem(answer.status, document, seconds)
+    raise ValueError(f"answered {answer.status}")

@@ -41,7 +41,10 @@ UPDATE outbox SET leased_by = $1, leased_until = now() + $2::interval,
             + array_position(ARRAY (SELECT id FROM fresh ORDER BY id), id)
     )
 WHERE id = ANY (ARRAY (SELECT id FROM due))
-RETURNING id, exchange, routing_key, body::text, attempts, producerseq
+RETURNING id, event_id, exchange, routing_key, attempts, (
+    body || CASE WHEN producerseq IS NULL THEN '{}'
+        ELSE jsonb_build_object('producerseq', producerseq::text) END
+)::text AS body
 """
 
 # Nobody waits for the disk: what a crash forgets is published again, with the same number.
@@ -54,13 +57,22 @@ WHERE id = ANY ($1::bigint[]) AND published_at IS NULL
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """A claimed row; `attempts` counts failures of the way (bus or push) it was claimed for."""
+    """A claimed row; `attempts` counts failures of the way (bus or push) it was claimed for.
+
+    `body` is the event as it goes out, with its number.
+    """
 
     id: int
+    event_id: UUID
     exchange: str
     routing_key: str
-    event: CloudEvent
+    body: bytes
     attempts: int
+
+    @property
+    def event(self) -> CloudEvent:
+        """Return the event itself."""
+        return CloudEvent.from_json(self.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,12 +224,24 @@ class OutboxRows:
 
 
 def _claimed(row: asyncpg.Record) -> OutboxRow:
-    event = CloudEvent.from_json(row["body"])
-    numbered = event if row["producerseq"] is None else event.numbered(row["producerseq"])
-    return OutboxRow(row["id"], row["exchange"], row["routing_key"], numbered, row["attempts"])
+    return OutboxRow(
+        id=row["id"],
+        event_id=row["event_id"],
+        exchange=row["exchange"],
+        routing_key=row["routing_key"],
+        body=row["body"].encode(),
+        attempts=row["attempts"],
+    )
 
 
 def _to_push(row: sa.Row[Any]) -> OutboxRow:
     event = CloudEvent.from_dict(row.body)
     numbered = event if row.producerseq is None else event.numbered(row.producerseq)
-    return OutboxRow(row.id, row.exchange, row.routing_key, numbered, row.push_attempts)
+    return OutboxRow(
+        id=row.id,
+        event_id=row.event_id,
+        exchange=row.exchange,
+        routing_key=row.routing_key,
+        body=numbered.to_json(),
+        attempts=row.push_attempts,
+    )

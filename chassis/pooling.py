@@ -7,7 +7,6 @@ from weakref import WeakSet
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 IDLE_FOR = timedelta(minutes=5)
 
@@ -18,7 +17,7 @@ _IDLE_SINCE = "gatehouse_idle_since"
 
 def open_engine(
     url: str, *, pool_min: int, pool_max: int, timeout: float, idle_for: timedelta = IDLE_FOR
-) -> AsyncEngine:
+) -> sa.Engine:
     """Return an engine of at most *pool_max* connections, opened when they are needed.
 
     Who waits longer than *timeout* seconds for one gets SQLAlchemy's TimeoutError. Opening one
@@ -26,9 +25,10 @@ def open_engine(
     closes what nobody has used *idle_for*. The last one used is the next one taken.
 
     Each statement commits by itself: a transaction is whatever says BEGIN on the driver's
-    connection, ends it there, and gives the connection back outside of one.
+    connection, ends it there, and gives the connection back outside of one. The dialect is an
+    asynchronous one: what may wait for the network is called in a `greenlet_spawn`.
     """
-    engine = create_async_engine(
+    engine = sa.create_engine(
         url,
         isolation_level="AUTOCOMMIT",
         pool_size=pool_max,
@@ -39,7 +39,7 @@ def open_engine(
         hide_parameters=True,
         connect_args={"timeout": timeout, "command_timeout": timeout},
     )
-    _Extras(engine.sync_engine.pool, pool_min, idle_for)
+    _Extras(engine.pool, pool_min, idle_for)
     return engine
 
 

@@ -89,8 +89,8 @@ class UrgentPusher:
         log.warning(
             "event.push_failed",
             reason=reason,
-            type=row.event.type,
-            event_id=str(row.event.id),
+            type=row.routing_key,
+            event_id=str(row.event_id),
             retry_in=delay.total_seconds(),
         )
 

@@ -129,8 +129,8 @@ class Relay:
         log.warning(
             "event.postponed",
             reason=reason,
-            type=row.event.type,
-            event_id=str(row.event.id),
+            type=row.routing_key,
+            event_id=str(row.event_id),
             retry_in=delay.total_seconds(),
         )
 
@@ -184,10 +184,10 @@ class Relay:
 
 def _message(row: OutboxRow) -> Message:
     return Message(
-        id=row.event.id,
+        id=row.event_id,
         exchange=row.exchange,
         routing_key=row.routing_key,
-        body=row.event.to_json(),
+        body=row.body,
     )
 
 

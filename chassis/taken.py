@@ -2,10 +2,10 @@
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import PoolProxiedConnection
 
 from chassis.absence import MAYBE_AWAY, away_by_name
 
@@ -16,13 +16,17 @@ class Taken:
     *patience* (seconds) is for a ROLLBACK.
     """
 
-    def __init__(
-        self, connection: AsyncConnection, driver: asyncpg.Connection, *, patience: float
-    ) -> None:
-        self.connection = connection
-        self.driver = driver
+    def __init__(self, pooled: PoolProxiedConnection, *, patience: float) -> None:
+        self.pooled = pooled
+        driver: Any = pooled.driver_connection
+        self.driver: asyncpg.Connection = driver
         self._patience = patience
         self._open = self._abandoned = False
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether a transaction must be rolled back before anybody else may have it."""
+        return self._open and not self._abandoned
 
     async def begin(self) -> None:
         """Begin a transaction. Raises DatabaseUnavailable."""
@@ -46,20 +50,18 @@ class Taken:
         self._abandoned = True
         self.driver.terminate()
 
-    async def give_back(self) -> None:
-        """Return it to the pool outside any transaction, or close it when that cannot be."""
-        with suppress(DBAPIError, OSError):
-            if self._abandoned or (self._open and not await self._rolled_back()):
-                self.driver.terminate()
-                await self.connection.invalidate()
-            await self.connection.close()
-
-    async def _rolled_back(self) -> bool:
-        """Roll back what was not committed; say whether the connection is good for others."""
-        try:
-            # The driver's own timeout begins only when it has sent the statement.
+    async def roll_back(self) -> None:
+        """Roll back what was not committed, if PostgreSQL is there to do it."""
+        # The driver's own timeout begins only when it has sent the statement.
+        with suppress(*MAYBE_AWAY):
             async with asyncio.timeout(self._patience):
                 await self.driver.execute("ROLLBACK")
-        except MAYBE_AWAY:
-            return False
-        return True
+            self._open = False
+
+    def give_back(self) -> None:
+        """Return it to the pool, which opens another in place of one nobody else may have."""
+        if self._open or self._abandoned:
+            self.driver.terminate()
+            if self.pooled.is_valid:  # SQLAlchemy may have noticed that it is gone
+                self.pooled.invalidate()
+        self.pooled.close()

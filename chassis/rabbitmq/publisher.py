@@ -3,17 +3,19 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
-import aio_pika
 import structlog
 from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import DeliveryError, PublishError
+from pamqp.commands import Basic
 
 from chassis.bus import BusUnavailable, Message, Outcome, QueueSpec
 from chassis.rabbitmq.link import Link
 from chassis.rabbitmq.topology import declare_exchanges, declare_queue
 from contracts.envelope import CONTENT_TYPE
 
+_PERSISTENT = 2
 log = structlog.get_logger()
 
 
@@ -28,11 +30,12 @@ class Publisher:
         self._queues = tuple(queues)
         self._timeout = timeout.total_seconds()
         self._channel: AbstractChannel | None = None
+        self._underlay: Any = None  # of aiormq.Channel: its protocol does not know `wait`
 
     async def publish(self, messages: Sequence[Message]) -> Sequence[Outcome]:
         """Publish all and await every confirm. Raises BusUnavailable."""
-        channel = await self._open()
-        results = await asyncio.gather(*(self._publish(channel, m) for m in messages))
+        await self._open()
+        results = await asyncio.gather(*(self._publish(m) for m in messages))
         if None in results:
             # A confirm that may still come must never meet the same id published again on this
             # channel: returns are told apart by message id alone.
@@ -46,12 +49,17 @@ class Publisher:
         self._channel = None
         await self._link.drop()
 
-    async def _publish(self, channel: AbstractChannel, message: Message) -> Outcome | None:
+    async def _publish(self, message: Message) -> Outcome | None:
         """Return what the broker said, or None when it said nothing."""
         try:
-            exchange = await channel.get_exchange(message.exchange, ensure=False)
-            await exchange.publish(
-                _envelope(message), message.routing_key, mandatory=True, timeout=self._timeout
+            await self._underlay.basic_publish(
+                message.body,
+                exchange=message.exchange,
+                routing_key=message.routing_key,
+                properties=_properties(message),
+                mandatory=True,
+                timeout=self._timeout,
+                wait=False,  # for each to be written before the next
             )
         except PublishError:
             return Outcome.UNROUTABLE
@@ -63,9 +71,9 @@ class Publisher:
             return None
         return Outcome.CONFIRMED
 
-    async def _open(self) -> AbstractChannel:
+    async def _open(self) -> None:
         if self._channel is not None and not self._channel.is_closed:
-            return self._channel
+            return
         try:
             async with asyncio.timeout(self._timeout):
                 connection = await self._link.connection()
@@ -73,18 +81,17 @@ class Publisher:
                 await declare_exchanges(channel)
                 for spec in self._queues:
                     await declare_queue(channel, spec)
+                self._underlay = await channel.get_underlay_channel()
         except Exception as error:
             await self.close()
             raise BusUnavailable(type(error).__name__) from error
         self._channel = channel
-        return channel
 
 
-def _envelope(message: Message) -> aio_pika.Message:
-    return aio_pika.Message(
-        message.body,
+def _properties(message: Message) -> Basic.Properties:
+    return Basic.Properties(
         content_type=CONTENT_TYPE,
-        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        delivery_mode=_PERSISTENT,
         message_id=str(message.id),
-        type=message.routing_key,
+        message_type=message.routing_key,
     )

@@ -26,6 +26,14 @@ async def _who(request: Request) -> Response:
     return respond({"issuer": caller.issuer, "agent": caller.user_agent, "id": caller.request_id})
 
 
+async def _named(request: Request) -> Response:
+    return respond({"name": request.path_params["name"]})
+
+
+async def _plain(_request: Request) -> Response:
+    return respond({"name": "plain"})
+
+
 async def _conflict(_request: Request) -> Response:
     raise Conflict
 
@@ -49,6 +57,11 @@ async def _call(
     app = service_app(
         routes=[
             Route("/who", _who),
+            Route("/who", _who, methods=["PUT"]),
+            Route("/things/one", _plain, methods=["PUT"]),
+            Route("/things/{name}", _named),
+            Route("/things/one", _plain, methods=["GET"]),
+            Route("/things/first", _plain, methods=["GET", "PUT"]),
             Route("/internal/v1/who", _who),
             Route("/internal/v1/other", _who),
             Route("/conflict", _conflict),
@@ -122,6 +135,25 @@ async def test_every_refusal_is_a_problem(method: str, target: str, status: int,
     assert response.json()["request_id"] == response.headers["x-request-id"]
     assert response.headers["content-type"] == "application/problem+json; charset=utf-8"
     assert "secret detail" not in response.text
+
+
+async def test_a_wrong_method_is_told_the_right_ones() -> None:
+    """Of every route there is for the path (RFC 9110 §15.5.6)."""
+    assert (await _call("DELETE", "/who")).headers["allow"] == "GET, HEAD, PUT"
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "name"),
+    [
+        ("GET", "/things/one", "one"),
+        ("PUT", "/things/one", "plain"),
+        ("GET", "/things/first", "first"),
+        ("PUT", "/things/first", "plain"),
+    ],
+)
+async def test_the_first_route_that_fits_is_taken(method: str, target: str, name: str) -> None:
+    """A plain path is no better than a pattern before it, for the methods both have."""
+    assert (await _call(method, target)).json() == {"name": name}
 
 
 @pytest.mark.parametrize("target", ["/who", "/nowhere", "/crash"])

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
-from uuid import UUID
 
 from chassis.crypto import b64encode, derive, seal, unseal
 
@@ -37,13 +36,16 @@ class RefreshSecret:
         """Return what is stored: SHA-256 suffices for 256 random bits."""
         return hashlib.sha256(self.text.encode()).digest()
 
-    def seal_successor(self, successor: Self, session_id: UUID) -> str:
-        """Encrypt *successor* so that only who presents this token can read it."""
-        return seal([self._key()], successor.text.encode(), context=str(session_id))
+    def seal_successor(self, successor: Self) -> str:
+        """Encrypt *successor* so that only who presents this token can read it.
 
-    def unseal_successor(self, box: str, session_id: UUID) -> "RefreshSecret":
+        The key is this token's own, so the box opens in no other place.
+        """
+        return seal([self._key()], successor.text.encode(), context=_PURPOSE)
+
+    def unseal_successor(self, box: str) -> "RefreshSecret":
         """Return the successor sealed in *box*. Raises SealBrokenError."""
-        return RefreshSecret(unseal([self._key()], box, context=str(session_id)).decode())
+        return RefreshSecret(unseal([self._key()], box, context=_PURPOSE).decode())
 
     def _key(self) -> bytes:
         return derive(self.text.encode(), _PURPOSE)

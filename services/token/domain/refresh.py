@@ -50,18 +50,19 @@ class Allowance:
 
     def wait(self, now: datetime) -> timedelta:
         """Return how long the next refresh has to wait; nothing when it may be now."""
-        return max(self._backlog(now) + self._interval - self.period, timedelta())
+        return max(self._backlog(now) + self.interval - self.period, timedelta())
 
-    def charged(self, now: datetime) -> datetime:
-        """Return the `paid_until` after one refresh."""
-        return now + self._backlog(now) + self._interval
+    def latest(self, now: datetime) -> datetime:
+        """Return the last `paid_until` with which nobody has to wait."""
+        return now + self.period - self.interval
+
+    @property
+    def interval(self) -> timedelta:
+        """Return how much later one refresh makes the allowance whole."""
+        return max(self.period // self.times, timedelta.resolution)
 
     def _backlog(self, now: datetime) -> timedelta:
         return max((self.paid_until or now) - now, timedelta())
-
-    @property
-    def _interval(self) -> timedelta:
-        return max(self.period // self.times, timedelta.resolution)
 
 
 def decide(token: RefreshToken, *, now: datetime, client: bytes, grace: timedelta) -> Decision:

@@ -17,7 +17,7 @@ from services.token.errors import InvalidCredentials, SigningKeyMissing
 from services.token.identity_client import IdentityClient, snapshot_of
 from services.token.refresh_secrets import RefreshSecret
 from services.token.repository.sessions import list_running
-from services.token.repository.starts import start_session
+from services.token.repository.starts import Start, find_room, start_session, start_unchanged
 from services.token.repository.subjects import lock_subject
 from services.token.service.endings import Endings
 from services.token.service.issuing import Issued, Issuing
@@ -71,10 +71,9 @@ class Login:
         now = self._clock.now()
         session = self._session(answer, caller, now, epoch=issuer.epoch)
         secret = RefreshSecret.new()
-        async with self._database.transaction() as tx:
-            subject = await self._admit(tx, answer, now)
-            await self._make_room(tx, session, caller)
-            await self._start(tx, subject, session, secret, caller)
+        subject = await self._start_at_once(answer, session, secret, caller)
+        if subject is None:
+            subject = await self._start_in_turn(answer, session, secret, caller)
         issued = self._issuing.issue(
             session,
             subject,
@@ -107,12 +106,40 @@ class Login:
             epoch=epoch,
         )
 
-    async def _admit(self, tx: Transaction, answer: AuthenticateResponse, now: datetime) -> Subject:
+    async def _start_at_once(
+        self, answer: AuthenticateResponse, session: Session, secret: RefreshSecret, caller: Caller
+    ) -> Subject | None:
+        """Start in the usual case: two statements, no transaction around them.
+
+        None, and nothing done, when sessions must end first, when the subject is new or has just
+        changed, and when nobody is admitted.
+        """
+        async with self._database.statements() as each:
+            room = await find_room(each, session.user_id)
+            if room is None or (self._max_sessions and room.running >= self._max_sessions):
+                return None
+            subject = room.subject.confirmed(snapshot_of(answer), now=session.created_at)
+            if not subject.permits(answer.version):
+                return None
+            start = self._start(subject, session, secret, caller)
+            if not await start_unchanged(each, start, room):
+                return None
+        self._outbox.written.set()
+        return subject
+
+    async def _start_in_turn(
+        self, answer: AuthenticateResponse, session: Session, secret: RefreshSecret, caller: Caller
+    ) -> Subject:
         """Lock the subject and compare; an answer from before a reset admits nobody (D24)."""
-        known = await lock_subject(tx, answer.user_id)
-        subject = known.confirmed(snapshot_of(answer), now=now)
-        if not subject.permits(answer.version):
-            raise InvalidCredentials
+        async with self._database.transaction() as tx:
+            known = await lock_subject(tx, answer.user_id)
+            subject = known.confirmed(snapshot_of(answer), now=session.created_at)
+            if not subject.permits(answer.version):
+                raise InvalidCredentials
+            await self._make_room(tx, session, caller)
+            if not await start_session(tx, self._start(subject, session, secret, caller)):
+                raise SigningKeyMissing(retry_after=1)  # this process signs with one revoked
+            tx.after_commit(self._outbox.written.set)
         return subject
 
     async def _make_room(self, tx: Transaction, session: Session, caller: Caller) -> None:
@@ -128,20 +155,13 @@ class Login:
             tx, replaced, reason="replaced", now=now, caller=caller, actor=actor
         )
 
-    async def _start(
-        self,
-        tx: Transaction,
-        subject: Subject,
-        session: Session,
-        secret: RefreshSecret,
-        caller: Caller,
-    ) -> None:
+    def _start(
+        self, subject: Subject, session: Session, secret: RefreshSecret, caller: Caller
+    ) -> Start:
         first = RefreshToken(
             hash=secret.hash, session_id=session.id, generation=1, expires_at=session.expires_at
         )
         fact = SessionStarted(user_id=session.user_id, session_id=session.id, amr=session.amr)
         user = str(session.user_id)
         announcement = self._outbox.row(fact, subject=user, caller=caller, actor=user)
-        if not await start_session(tx, subject, session, first, announcement):
-            raise SigningKeyMissing(retry_after=1)  # this process signs with one that is revoked
-        tx.after_commit(self._outbox.written.set)
+        return Start(subject, session, first, announcement)

@@ -162,7 +162,7 @@ class Refresh:
         self, tx: Transaction, presented: Presented, family: Family, token: RefreshToken
     ) -> Renewed | None:
         box = token.sealed_successor or ""
-        secret = presented.secret.unseal_successor(box, token.session_id)
+        secret = presented.secret.unseal_successor(box)
         successor = await find_token(tx, secret.hash)
         if successor is None or successor.expires_at <= presented.now:
             return None

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from chassis.caller import Caller
 from chassis.database import Database, Transaction
@@ -12,13 +13,12 @@ from services.token.domain.refresh import Allowance
 from services.token.domain.sessions import Lifetimes, Session, device_name
 from services.token.domain.subjects import Subject
 from services.token.refresh_secrets import RefreshSecret
-from services.token.repository.refresh_tokens import (
-    Claim,
-    Family,
-    claim,
-    claim_unchanged,
-    find_family,
-)
+from services.token.repository.refresh_tokens import Family
+from services.token.repository.rotations import Claim, Conditions, claim, claim_at_once
+
+# What the statement that rotates knows better: whose session it is.
+_FILLED_IN = UUID(int=0)
+_ANY_REFRESH = TokenRefreshed(user_id=_FILLED_IN, session_id=_FILLED_IN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,14 +29,6 @@ class Presented:
     fingerprint: bytes
     caller: Caller
     now: datetime
-
-    def may_claim(self, family: Family, *, usable_for: timedelta) -> bool:
-        """Say whether nothing but the token itself can be in the way."""
-        return (
-            self.caller.proven_sid in (None, family.session.id)
-            and is_alive(family, self.now)
-            and family.subject.age(self.now) <= usable_for
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,62 +55,63 @@ class Rotation:
     async def rotate_at_once(
         self, presented: Presented, *, usable_for: timedelta
     ) -> Renewed | None:
-        """Rotate in the usual case: two statements, no transaction around them.
+        """Rotate in the usual case: one statement, no transaction around it.
 
         None, and nothing done, in every other: then the family must be locked and looked at.
         """
+        secret, rotation = self._successor(presented)
+        allowance = Allowance(self._rate.limit, self._rate.period)
+        conditions = Conditions(
+            checked_since=presented.now - usable_for,
+            paid_by=allowance.latest(presented.now),
+            proven_sid=presented.caller.proven_sid,
+        )
+        announcement = self._outbox.row(
+            _ANY_REFRESH, subject=str(_FILLED_IN), caller=presented.caller
+        )
         async with self._database.statements() as each:
-            family = await find_family(each, presented.secret.hash)
-            if family is None or not presented.may_claim(family, usable_for=usable_for):
-                return None
-            if self.wait(presented, family):
-                return None
-            renewed, rotation = self._successor(presented, family)
-            subject = str(family.subject.user_id)
-            announcement = self._outbox.row(
-                _fact(family), subject=subject, caller=presented.caller, actor=subject
-            )
-            if not await claim_unchanged(each, family, rotation, announcement):
-                return None
+            family = await claim_at_once(each, rotation, conditions, announcement)
+        if family is None:
+            return None
         self._outbox.written.set()
-        return renewed
+        return self._renewed(presented, family, secret)
 
     async def rotate(self, tx: Transaction, presented: Presented, family: Family) -> Renewed | None:
         """Claim the token of a locked family; None when it is not there to be claimed."""
-        renewed, rotation = self._successor(presented, family)
+        secret, rotation = self._successor(presented)
         if not await claim(tx, rotation):
             return None
         subject = str(family.subject.user_id)
         await self._outbox.emit(
             tx, _fact(family), subject=subject, caller=presented.caller, actor=subject
         )
-        return renewed
+        return self._renewed(presented, family, secret)
 
     def wait(self, presented: Presented, family: Family) -> timedelta:
         """Return how long the session has to wait for its next successor."""
-        return self._allowance(family).wait(presented.now)
-
-    def _allowance(self, family: Family) -> Allowance:
         paid_until = family.session.refreshes_paid_until
-        return Allowance(self._rate.limit, self._rate.period, paid_until)
+        return Allowance(self._rate.limit, self._rate.period, paid_until).wait(presented.now)
 
-    def _successor(self, presented: Presented, family: Family) -> tuple[Renewed, Claim]:
-        caller, session, now = presented.caller, family.session, presented.now
+    def _successor(self, presented: Presented) -> tuple[RefreshSecret, Claim]:
+        caller, now = presented.caller, presented.now
         successor = RefreshSecret.new()
-        expires_at = self._lifetimes.idle_end(now, session.absolute_expires_at)
-        rotation = Claim(
+        return successor, Claim(
             spent=presented.secret.hash,
             spent_by=presented.fingerprint,
             successor=successor.hash,
-            sealed_successor=presented.secret.seal_successor(successor, session.id),
+            sealed_successor=presented.secret.seal_successor(successor),
             now=now,
-            expires_at=expires_at,
+            idle_end=now + self._lifetimes.idle,
             client_address=caller.client_address,
             user_agent=caller.user_agent,
             device=device_name(caller.user_agent),
-            refreshes_paid_until=self._allowance(family).charged(now),
+            charge=Allowance(self._rate.limit, self._rate.period).interval,
         )
-        return Renewed(family.subject, session, successor, expires_at), rotation
+
+    def _renewed(self, presented: Presented, family: Family, secret: RefreshSecret) -> Renewed:
+        session = family.session
+        expires_at = self._lifetimes.idle_end(presented.now, session.absolute_expires_at)
+        return Renewed(family.subject, session, secret, expires_at)
 
 
 def is_alive(family: Family, now: datetime) -> bool:

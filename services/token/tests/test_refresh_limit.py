@@ -107,6 +107,9 @@ class TestAllowance:
 def _used(allowance: Allowance, clock: FixedClock, times: int) -> Allowance:
     """Use it so many times, each of which has to be allowed."""
     for _ in range(times):
-        assert allowance.wait(clock.now()) == timedelta()
-        allowance = replace(allowance, paid_until=allowance.charged(clock.now()))
+        now = clock.now()
+        assert allowance.wait(now) == timedelta()
+        assert (allowance.paid_until or now) <= allowance.latest(now)
+        paid_until = max(allowance.paid_until or now, now) + allowance.interval
+        allowance = replace(allowance, paid_until=paid_until)
     return allowance
