@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from starlette.types import Receive
 
@@ -24,27 +23,44 @@ class Patience:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._timer: asyncio.Timeout | None = None
+        self._waiting: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._suspended = False
 
-    @asynccontextmanager
-    async def lasting(self, *, extra: float = 0.0) -> AsyncIterator[None]:
-        """Wait inside this block, *extra* seconds longer. Raises TimeoutError."""
-        async with asyncio.timeout(self._seconds + extra) as timer:
-            self._timer = timer
-            try:
-                yield
-            finally:
-                self._timer = None
+    async def wait(self, news: asyncio.Future[None]) -> None:
+        """Wait for *news* of the upstream. Raises TimeoutError."""
+        self._waiting = news
+        self._start()
+        try:
+            await news
+        finally:
+            self._stop()
+            self._waiting = None
 
     def suspend(self) -> None:
         """Stop counting: it is the client that is waited for, and that has its own limit."""
-        if self._timer is not None:
-            self._timer.reschedule(None)
+        self._suspended = True
+        self._stop()
 
     def renew(self) -> None:
         """Begin to wait anew: the request itself is still arriving."""
+        self._suspended = False
+        self._start()
+
+    def _start(self) -> None:
+        self._stop()
+        if self._waiting is not None and not self._suspended:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._seconds, self._give_up, self._waiting)
+
+    def _stop(self) -> None:
         if self._timer is not None:
-            self._timer.reschedule(asyncio.get_running_loop().time() + self._seconds)
+            self._timer.cancel()
+            self._timer = None
+
+    def _give_up(self, news: asyncio.Future[None]) -> None:
+        if not news.done():
+            news.set_exception(TimeoutError())
 
 
 class Leash:
@@ -64,8 +80,8 @@ class Leash:
 class RequestBody:
     """Reads the client's messages: first the body, later the news that it left.
 
-    *limit* is in bytes. `failure` says why the body broke off: the client library that sends it
-    reports only that it did.
+    *limit* is in bytes. `failure` says why the body broke off: the connection to the upstream knows
+    only that it did.
     """
 
     def __init__(self, receive: Receive, *, limit: int, patience: Patience) -> None:
