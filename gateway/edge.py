@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from chassis.errors import Problem
 from chassis.jwt import AccessToken
 from chassis.metrics import Metrics
-from chassis.middleware import SECURITY_HEADERS, answer, state_of
+from chassis.middleware import OWN_HEADERS, SECURITY_HEADERS, answer, raw_headers, state_of
 from chassis.networks import Address
 from contracts.denials import REASONS, REPORT_HEADER
 from gateway.address import ClientAddresses, limit_key
@@ -40,9 +40,12 @@ from gateway.routing.live import LiveRoutes
 from gateway.routing.table import Route
 
 # What a product's own answers get when they do not say it themselves; ours get all of the chassis'.
-_PRODUCT_HEADERS = {
-    name: SECURITY_HEADERS[name] for name in ("Strict-Transport-Security", "X-Content-Type-Options")
-}
+_PRODUCT_HEADERS = raw_headers(
+    {
+        name: SECURITY_HEADERS[name]
+        for name in ("Strict-Transport-Security", "X-Content-Type-Options")
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +91,7 @@ class Edge:
             self._parts.denials.note(problem, scope.get("route"), address)
             if reply.started:
                 raise
-            state_of(scope).headers = SECURITY_HEADERS
+            state_of(scope).headers = OWN_HEADERS
             await answer(problem, scope, receive, reply)
 
     async def _serve(

@@ -1,7 +1,8 @@
 """The request's body on its way through, and the client behind it, who may leave at any time."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractContextManager
 
 from starlette.types import Receive
 
@@ -9,6 +10,7 @@ from chassis.errors import PayloadTooLarge, Problem, RequestTimeout
 
 _IDLE_SECONDS = 30.0
 _WHOLE_SECONDS = 30.0
+_UNWATCHED_SECONDS = 0.05
 
 
 CLIENT_CLOSED = "client_closed_request"
@@ -66,15 +68,17 @@ class Patience:
 class Leash:
     """Ends an exchange from outside, at once; `reason` says why, the first one counts."""
 
-    def __init__(self, timer: asyncio.Timeout) -> None:
-        self._timer = timer
+    timer: asyncio.Timeout
+    """What the exchange runs under."""
+
+    def __init__(self) -> None:
         self.reason: str | None = None
 
     def end(self, reason: str) -> None:
         """Let the exchange fail with a TimeoutError."""
         if self.reason is None:
             self.reason = reason
-            self._timer.reschedule(asyncio.get_running_loop().time())
+            self.timer.reschedule(asyncio.get_running_loop().time())
 
 
 class RequestBody:
@@ -131,8 +135,14 @@ class RequestBody:
         """Say that there is no body to read: only the client's leaving is of interest."""
         self._read.set()
 
-    async def watch(self, leash: Leash) -> None:
-        """Wait until the client leaves, then end the exchange."""
+    def watched(self, leash: Leash) -> AbstractContextManager[None]:
+        """End the exchange when the client leaves while the block runs.
+
+        Most have ended before anybody looks: it is noticed at most a twentieth of a second late.
+        """
+        return _Watch(self._watch, leash)
+
+    async def _watch(self, leash: Leash) -> None:
         await self._read.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass  # what is left of a body the upstream did not want
@@ -149,3 +159,23 @@ class RequestBody:
         if message["type"] == "http.disconnect":
             raise ClientGone
         return message.get("body", b""), message.get("more_body", False)
+
+
+class _Watch(AbstractContextManager[None]):
+    """Begins to watch when an exchange lasts."""
+
+    def __init__(self, watch: Callable[[Leash], Coroutine[None, None, None]], leash: Leash) -> None:
+        self._watch = watch
+        self._leash = leash
+        self._task: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(_UNWATCHED_SECONDS, self._begin)
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._watch(self._leash))

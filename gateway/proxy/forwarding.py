@@ -88,34 +88,31 @@ class Proxy:
         token that dies end the exchange quietly: the answer breaks off.
         """
         request.check_length()
-        patience = Patience(request.route.read_timeout)
-        body = RequestBody(receive, limit=request.route.body_limit, patience=patience)
         try:
-            async with asyncio.timeout(None) as timer:
-                leash = Leash(timer)
-                watch = asyncio.create_task(body.watch(leash))
-                try:
-                    await self._within_total(Exchange(request, body, patience, leash), send)
-                finally:
-                    watch.cancel()
+            await self._on_leash(request, receive, send)
         except ClientGone:
             request.state.problem_code = CLIENT_CLOSED
-        except TimeoutError:
-            if leash.reason is None:
-                raise
-            request.state.problem_code = leash.reason
         except _GONE_WRONG as problem:
             self._failures.labels(request.upstream.name, problem.code).inc()
             request.state.problem_code = problem.code
             raise
 
-    async def _within_total(self, exchange: Exchange, send: Send) -> None:
-        """Exchange within the route's time for all of it. Raises UpstreamSlow."""
+    async def _on_leash(self, request: Inbound, receive: Receive, send: Send) -> None:
+        """Exchange within the route's time for all of it, unless something ends it before.
+
+        Raises UpstreamSlow.
+        """
+        patience = Patience(request.route.read_timeout)
+        body = RequestBody(receive, limit=request.route.body_limit, patience=patience)
+        leash = Leash()
         try:
-            async with asyncio.timeout(exchange.request.route.total_timeout):
-                await self._exchange(exchange, send)
+            async with asyncio.timeout(request.route.total_timeout) as leash.timer:
+                with body.watched(leash):
+                    await self._exchange(Exchange(request, body, patience, leash), send)
         except TimeoutError:
-            raise UpstreamSlow from None
+            if leash.reason is None:
+                raise UpstreamSlow from None
+            request.state.problem_code = leash.reason
 
     async def _exchange(self, exchange: Exchange, send: Send) -> None:
         request = exchange.request
