@@ -7,8 +7,9 @@ from typing import Self
 
 from yarl import URL
 
-from chassis.caller import Principal
+from chassis.jwt import AccessToken
 from contracts.browser import DEVICE_HEADER
+from gateway.address import text_of
 from gateway.browser.csrf import has_form
 from gateway.browser.mode import CSRF_HEADER
 from gateway.header_names import (
@@ -56,13 +57,13 @@ class OutgoingHeaders:
             kept = value if way is _Way.PASSED else _judged(name, value, request)
             if kept is not None:
                 headers.append((name, kept))
-        address = str(request.address).encode()
+        address = text_of(request.address).encode()
         headers += ((b"x-forwarded-for", address), (b"x-real-ip", address), *self._public)
         headers.append((b"x-request-id", request.state.request_id.encode()))
         headers.append((b"traceparent", str(request.state.trace).encode()))
-        if request.principal and not request.upstream.service:
-            headers += _who(request.principal)
-        headers += ((name.encode(), text.encode("latin-1")) for name, text in request.told.items())
+        if request.token and not request.upstream.service:
+            headers += _who(request.token)
+        headers += ((told.encode(), text.encode("latin-1")) for told, text in request.told.items())
         headers += changes.encoded
         return headers
 
@@ -149,11 +150,11 @@ def _foreign_cookies(value: bytes) -> bytes | None:
     return b";".join(pairs).strip() or None
 
 
-def _who(principal: Principal) -> Headers:
+def _who(token: AccessToken) -> Headers:
     return [
-        (b"x-auth-subject", str(principal.user_id).encode()),
-        (b"x-auth-session", str(principal.session_id).encode()),
-        (b"x-auth-roles", ",".join(sorted(principal.roles)).encode()),
+        (b"x-auth-subject", str(token.sub).encode()),
+        (b"x-auth-session", str(token.sid).encode()),
+        (b"x-auth-roles", ",".join(sorted(token.roles)).encode()),
     ]
 
 

@@ -8,6 +8,7 @@ from prometheus_client import Counter
 from chassis.assertions import HEADER, AssertionSigner
 from chassis.errors import Problem
 from chassis.metrics import Metrics
+from gateway.address import text_of
 from gateway.errors import UpstreamFailed, UpstreamSlow, UpstreamUnavailable
 from gateway.proxy.addresses import Address, Addresses, Found
 from gateway.proxy.body import ClientGone
@@ -169,7 +170,7 @@ class Sender:
             request.target,
             request_id=request.state.request_id,
             principal=request.principal,
-            client_address=str(request.address),
+            client_address=text_of(request.address),
             proven_sid=request.proven_sid,
         )
         return signed.encode()
