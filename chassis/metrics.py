@@ -30,11 +30,25 @@ class Metrics:
             ("code",),
             registry=self.registry,
         )
+        self._answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.in_flight = Gauge(
             "gatehouse_http_requests_in_flight",
             "Requests being answered now.",
             registry=self.registry,
         )
+
+    def answered(self, method: str, route: str, status: int, *, seconds: float) -> None:
+        """Count a request that was answered.
+
+        What it is counted by is looked up once: there are as many as labels of the metric.
+        """
+        key = (method, route, status)
+        counted = self._answered.get(key)
+        if counted is None:
+            labels = self.requests.labels(method, route, str(status)), self.seconds.labels(route)
+            counted = self._answered[key] = labels
+        counted[0].inc()
+        counted[1].observe(seconds)
 
     def exposition(self) -> tuple[bytes, str]:
         """Return the text exposition and its content type."""

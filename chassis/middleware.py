@@ -2,12 +2,11 @@
 
 import re
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from uuid import uuid4
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from secrets import token_hex
 
-import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -15,7 +14,7 @@ from chassis.assertions import HEADER, AssertionRequired, AssertionVerifier
 from chassis.caller import Caller
 from chassis.errors import Forbidden, Problem, ServerError
 from chassis.http import problem_response
-from chassis.logs import get_logger
+from chassis.logs import Bound, get_logger
 from chassis.metrics import Metrics
 from chassis.tracing import TraceContext, continue_trace
 
@@ -29,6 +28,17 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
 }
 """Added to every answer that does not set them itself."""
+
+RawHeaders = Sequence[tuple[bytes, bytes]]
+
+
+def raw_headers(headers: Mapping[str, str]) -> RawHeaders:
+    """Return *headers* as they stand in an ASGI message."""
+    return tuple((name.lower().encode(), value.encode()) for name, value in headers.items())
+
+
+OWN_HEADERS = raw_headers(SECURITY_HEADERS)
+"""What an answer of our own gets."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 _CLIENT_ERROR = 400
@@ -44,7 +54,7 @@ class RequestState:
     trace: TraceContext
     caller: Caller | None = None
     problem_code: str | None = None
-    headers: Mapping[str, str] = field(default_factory=lambda: SECURITY_HEADERS)
+    headers: RawHeaders = OWN_HEADERS
     """What the answer gets unless it says it itself; fewer for a foreign service's answers."""
 
 
@@ -88,51 +98,51 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        state = scope["gatehouse"] = self._state(Headers(scope=scope))
+        state = scope["gatehouse"] = self._state(scope["headers"])
         status = 0
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = int(message["status"])
-                _complete(MutableHeaders(scope=message), state)
+                message["headers"] = _complete(message.get("headers", ()), state)
             await send(message)
 
         started = time.perf_counter()
-        structlog.contextvars.bind_contextvars(
-            request_id=state.request_id, trace_id=state.trace.trace_id
-        )
-        self._metrics.in_flight.inc()
-        try:
-            await self._app(scope, receive, send_with_headers)
-        except Exception as error:
-            problem = error if isinstance(error, Problem) else ServerError()
-            if not isinstance(error, Problem):
-                log.exception("request.crashed", path=scope["path"])
-            if status == 0:
-                await answer(problem, scope, receive, send_with_headers)
-        finally:
-            self._metrics.in_flight.dec()
-            self._record(scope, state, status, time.perf_counter() - started)
-            structlog.contextvars.clear_contextvars()
+        with Bound({"request_id": state.request_id, "trace_id": state.trace.trace_id}):
+            self._metrics.in_flight.inc()
+            try:
+                await self._app(scope, receive, send_with_headers)
+            except Exception as error:
+                problem = error if isinstance(error, Problem) else ServerError()
+                if not isinstance(error, Problem):
+                    log.exception("request.crashed", path=scope["path"])
+                if status == 0:
+                    await answer(problem, scope, receive, send_with_headers)
+            finally:
+                self._metrics.in_flight.dec()
+                self._record(scope, state, status, time.perf_counter() - started)
 
-    def _state(self, headers: Headers) -> RequestState:
-        given = headers.get("x-request-id", "")
-        trusted = self._trust_request_id and _REQUEST_ID.fullmatch(given)
+    def _state(self, headers: RawHeaders) -> RequestState:
+        given = traceparent = ""
+        for name, value in headers:
+            if name == b"traceparent":
+                traceparent = traceparent or value.decode("latin-1")
+            elif name == b"x-request-id" and self._trust_request_id:
+                given = given or value.decode("latin-1")
         return RequestState(
-            request_id=given if trusted else uuid4().hex,
-            trace=continue_trace(headers.get("traceparent")),
+            request_id=given if _REQUEST_ID.fullmatch(given) else token_hex(16),
+            trace=continue_trace(traceparent),
         )
 
     def _record(self, scope: Scope, state: RequestState, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "unmatched")
-        self._metrics.requests.labels(scope["method"], route, str(status)).inc()
-        self._metrics.seconds.labels(route).observe(seconds)
+        method, route = scope["method"], getattr(scope.get("route"), "path", "unmatched")
+        self._metrics.answered(method, route, status, seconds=seconds)
         if state.problem_code:
             self._metrics.problems.labels(state.problem_code).inc()
         _level(route, status)(
             "request.answered",
-            method=scope["method"],
+            method=method,
             route=route,
             status=status,
             milliseconds=round(seconds * 1000, 1),
@@ -199,13 +209,19 @@ def target_of(scope: Scope) -> str:
     return f"{target}?{query}" if query else target
 
 
-def _complete(headers: MutableHeaders, state: RequestState) -> None:
-    for name, value in state.headers.items():
-        headers.setdefault(name, value)
-    headers["X-Request-Id"] = state.request_id
-    content_type = headers.get("content-type", "")
-    if content_type.endswith("json"):
-        headers["content-type"] = f"{content_type}; charset=utf-8"
+def _complete(headers: RawHeaders, state: RequestState) -> list[tuple[bytes, bytes]]:
+    """Return the headers of an answer with what every one gets."""
+    said = {name.lower() for name, _ in headers}
+    complete = [
+        (name, value + b"; charset=utf-8")
+        if name == b"content-type" and value.endswith(b"json")
+        else (name, value)
+        for name, value in headers
+        if name != b"x-request-id"
+    ]
+    complete += (header for header in state.headers if header[0] not in said)
+    complete.append((b"x-request-id", state.request_id.encode()))
+    return complete
 
 
 def _text(value: str | None) -> str | None:

@@ -39,8 +39,9 @@ class CrossOrigin:
 
     def preflight(self, scope: Scope, routes: Mapping[str, Route]) -> Response | None:
         """Return the answer to a preflight for a known path, None for anything else."""
-        asked = values_of(scope["headers"], b"access-control-request-method")
-        if scope["method"] != "OPTIONS" or "OPTIONS" in routes or not routes or not asked:
+        if scope["method"] != "OPTIONS" or "OPTIONS" in routes or not routes:
+            return None
+        if not values_of(scope["headers"], b"access-control-request-method"):
             return None
         if _origin(scope) not in self._origins:
             return None

@@ -5,25 +5,22 @@ limits → upstream, page or answer of our own. What is refused on the way is to
 (`gateway.denials`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prometheus_client import Counter
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from chassis.errors import Problem
 from chassis.jwt import AccessToken
 from chassis.metrics import Metrics
-from chassis.middleware import SECURITY_HEADERS, answer, state_of
+from chassis.middleware import OWN_HEADERS, SECURITY_HEADERS, answer, raw_headers, state_of
 from chassis.networks import Address
-from contracts.denials import REASONS, REPORT_HEADER
 from gateway.address import ClientAddresses, limit_key
 from gateway.authentication import Authentication
 from gateway.block_feed import BlockFeed
-from gateway.browser.answers import SessionAnswers
 from gateway.browser.mode import Credentials
 from gateway.browser.wiring import Browsers
 from gateway.cors import CrossOrigin
@@ -36,13 +33,17 @@ from gateway.open_requests import OpenRequests
 from gateway.pages.hosted import HostedPages
 from gateway.paths import segments_of, target_of
 from gateway.proxy.inbound import Forwarder, Inbound
+from gateway.reply import Reply
 from gateway.routing.live import LiveRoutes
 from gateway.routing.table import Route
 
 # What a product's own answers get when they do not say it themselves; ours get all of the chassis'.
-_PRODUCT_HEADERS = {
-    name: SECURITY_HEADERS[name] for name in ("Strict-Transport-Security", "X-Content-Type-Options")
-}
+_PRODUCT_HEADERS = raw_headers(
+    {
+        name: SECURITY_HEADERS[name]
+        for name in ("Strict-Transport-Security", "X-Content-Type-Options")
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,7 @@ class Edge:
         """Serve one request; problems are answered here, with the headers known so far."""
         if scope["type"] != "http":
             return
-        reply, address = _Reply(send, self._parts.browsers.answers), self._address(scope)
+        reply, address = Reply(send, self._parts.browsers.answers), self._address(scope)
         try:
             with self._parts.open_requests.holding(address):
                 await self._serve(scope, address, receive, reply)
@@ -88,12 +89,10 @@ class Edge:
             self._parts.denials.note(problem, scope.get("route"), address)
             if reply.started:
                 raise
-            state_of(scope).headers = SECURITY_HEADERS
+            state_of(scope).headers = OWN_HEADERS
             await answer(problem, scope, receive, reply)
 
-    async def _serve(
-        self, scope: Scope, address: Address, receive: Receive, reply: "_Reply"
-    ) -> None:
+    async def _serve(self, scope: Scope, address: Address, receive: Receive, reply: Reply) -> None:
         parts = self._parts
         parts.blocks.check(address)
         framing = framing_of(scope)
@@ -121,7 +120,7 @@ class Edge:
             parts.denials.count(reply.report, route, address, actor=token.sub if token else None)
 
     async def _admit(
-        self, scope: Scope, route: Route, reply: "_Reply"
+        self, scope: Scope, route: Route, reply: Reply
     ) -> tuple[Credentials, AccessToken | None]:
         modes = self._parts.browsers.modes
         reply.add(modes.headers(scope, route))
@@ -145,7 +144,7 @@ class Edge:
         return self._parts.addresses.find(peer, forwarded_for)
 
     async def _limit(
-        self, route: Route, address: Address, token: AccessToken | None, reply: "_Reply"
+        self, route: Route, address: Address, token: AccessToken | None, reply: Reply
     ) -> None:
         if not route.limits:
             return
@@ -165,50 +164,6 @@ def demands_of(route: Route, address: Address, token: AccessToken | None) -> Seq
     key = limit_key(address)
     user = str(token.sub) if token else None
     return [limit.demand(address=key, user=user) for limit in route.limits]
-
-
-class _Reply:
-    """The way back: adds headers to the answer unless the upstream wrote them itself."""
-
-    def __init__(self, send: Send, answers: SessionAnswers) -> None:
-        self._send = send
-        self._answers = answers
-        self._route: Route | None = None
-        self._credentials = Credentials()
-        self._headers: dict[str, str] = {}
-        self._varies: dict[str, None] = {}
-        self.started = False
-        self.report: str | None = None
-        """What the service behind wants told of its refusal."""
-
-    def add(self, headers: Mapping[str, str]) -> None:
-        """Let the answer carry *headers*."""
-        self._headers.update(headers)
-        self._varies.update(dict.fromkeys(self._headers.pop("Vary", "").split(", ")))
-
-    def expect(self, route: Route, credentials: Credentials) -> None:
-        """Say what was asked, so that a session in the answer becomes cookies."""
-        self._route, self._credentials = route, credentials
-
-    async def __call__(self, message: Message) -> None:
-        """Send one message."""
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            self.report = _report_of(headers, self._route)
-            self._answers.finish(message["status"], headers, self._route, self._credentials)
-            self.started = True
-            for name, value in self._headers.items():
-                headers.setdefault(name, value)
-            if varies := ", ".join(filter(None, self._varies)):
-                headers.add_vary_header(varies)
-        await self._send(message)
-
-
-def _report_of(headers: Mapping[str, str], route: Route | None) -> str | None:
-    """Return the reason that one of our own services wants reported; products have no say."""
-    reason = headers.get(REPORT_HEADER)
-    ours = route is not None and route.upstream is not None and route.upstream.service
-    return reason if ours and reason in REASONS else None
 
 
 def _inbound(

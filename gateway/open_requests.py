@@ -4,8 +4,7 @@ A rate says how many may begin; a client whose requests never end could within e
 connections to an upstream.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from prometheus_client import Counter
 
@@ -30,21 +29,32 @@ class OpenRequests:
     def __len__(self) -> int:
         return len(self._open)
 
-    @contextmanager
-    def holding(self, address: Address) -> Iterator[None]:
+    def holding(self, address: Address) -> AbstractContextManager[None]:
         """Hold one place of *address* while the block runs. Raises TooManyOpenRequests."""
-        key = limit_key(address)
+        return _Place(self, limit_key(address))
+
+    def take(self, key: str) -> None:
+        """Take a place of *key*. Raises TooManyOpenRequests."""
         held = self._open.get(key, 0)
         if held >= self._most:
             self._refused.inc()
             raise TooManyOpenRequests(retry_after=1)
         self._open[key] = held + 1
-        try:
-            yield
-        finally:
-            self._give_back(key)
 
-    def _give_back(self, key: str) -> None:
+    def give_back(self, key: str) -> None:
+        """Give a place of *key* back."""
         held = self._open.pop(key) - 1
         if held:
             self._open[key] = held
+
+
+class _Place(AbstractContextManager[None]):
+    def __init__(self, places: OpenRequests, key: str) -> None:
+        self._places = places
+        self._key = key
+
+    def __enter__(self) -> None:
+        self._places.take(self._key)
+
+    def __exit__(self, *_: object) -> None:
+        self._places.give_back(self._key)

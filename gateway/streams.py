@@ -6,8 +6,8 @@ outlive a logout; so those that last are known by the `kid`, `sid`, `sub` and `j
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from prometheus_client import Counter, Gauge
@@ -66,31 +66,36 @@ class OpenStreams:
     def __len__(self) -> int:
         return self._open
 
-    @contextmanager
-    def holding(self, token: AccessToken | None, end: End) -> Iterator[None]:
+    def holding(self, token: AccessToken | None, end: End) -> AbstractContextManager[None]:
         """Call *end* if *token* dies while the block runs; None never does."""
-        if token is None:
-            yield
-            return
-        stream = _Stream(token, end)
-        loop = asyncio.get_running_loop()
-        stream.timer = loop.call_later(LASTING_SECONDS, self._begin, stream)
-        try:
-            yield
-        finally:
-            self._forget(stream)
+        return nullcontext() if token is None else _Held(self, _Stream(token, end))
 
-    def recheck(self, kind: str, value: str) -> None:
-        """Look again at answers whose `kid`, `sid`, `sub` or `jti` (*kind*) is *value*."""
-        for stream in tuple(self._by_name.get(f"{kind}:{value}", ())):
-            self._judge(stream)
-
-    def _begin(self, stream: _Stream) -> None:
+    def begin(self, stream: _Stream) -> None:
+        """Know *stream* from now on, and judge it."""
         for name in names_of(stream.token):
             self._by_name[name].add(stream)
         stream.known = True
         self._open += 1
         self._judge_until_expired(stream)
+
+    def forget(self, stream: _Stream) -> None:
+        """Know *stream* no more, if it ever was known."""
+        if stream.timer is not None:
+            stream.timer.cancel()
+        if not stream.known:
+            return
+        stream.known = False
+        self._open -= 1
+        for name in names_of(stream.token):
+            streams = self._by_name[name]
+            streams.discard(stream)
+            if not streams:
+                del self._by_name[name]
+
+    def recheck(self, kind: str, value: str) -> None:
+        """Look again at answers whose `kid`, `sid`, `sub` or `jti` (*kind*) is *value*."""
+        for stream in tuple(self._by_name.get(f"{kind}:{value}", ())):
+            self._judge(stream)
 
     def _judge_until_expired(self, stream: _Stream) -> None:
         """Judge now and when the token has expired, with the leeway it had for a request.
@@ -107,7 +112,7 @@ class OpenStreams:
         reason = self._why_dead(stream.token)
         if reason is not None:
             self._ended.labels(reason).inc()
-            self._forget(stream)
+            self.forget(stream)
             stream.end(reason)
 
     def _why_dead(self, token: AccessToken) -> str | None:
@@ -118,15 +123,18 @@ class OpenStreams:
         refusal = self._denylist.refusal(token)
         return refusal.code if refusal else None
 
-    def _forget(self, stream: _Stream) -> None:
-        if stream.timer is not None:
-            stream.timer.cancel()
-        if not stream.known:
-            return
-        stream.known = False
-        self._open -= 1
-        for name in names_of(stream.token):
-            streams = self._by_name[name]
-            streams.discard(stream)
-            if not streams:
-                del self._by_name[name]
+
+class _Held(AbstractContextManager[None]):
+    """Has a stream known when it lasts, until its block is left."""
+
+    def __init__(self, streams: OpenStreams, stream: _Stream) -> None:
+        self._streams = streams
+        self._stream = stream
+
+    def __enter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        begin, stream = self._streams.begin, self._stream
+        stream.timer = loop.call_later(LASTING_SECONDS, begin, stream)
+
+    def __exit__(self, *_: object) -> None:
+        self._streams.forget(self._stream)

@@ -15,6 +15,7 @@ from gateway.browser.cookies import Kind, PlatformCookies
 from gateway.browser.csrf import CsrfTokens
 from gateway.browser.mode import Credentials
 from gateway.errors import UpstreamFailed
+from gateway.framing import RawHeaders
 from gateway.routing.table import Route
 
 _OURS = b"gatehouse-"
@@ -32,6 +33,10 @@ class SessionAnswers:
     def __init__(self, cookies: PlatformCookies, csrf: CsrfTokens) -> None:
         self._cookies = cookies
         self._csrf = csrf
+
+    def concern(self, headers: RawHeaders, credentials: Credentials) -> bool:
+        """Say whether `finish` has anything to do: in API mode an answer seldom speaks to us."""
+        return credentials.in_browser or any(name.startswith(_OURS) for name, _ in headers)
 
     def finish(
         self, status: int, headers: MutableHeaders, route: Route | None, credentials: Credentials

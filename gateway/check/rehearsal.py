@@ -79,7 +79,7 @@ class _Nowhere:
         """Refuse what the proxy refuses before it sends anything. Raises PayloadTooLarge."""
         del receive
         request.check_length()
-        self.sent = self.headers.build(request)
+        self.sent = {n.decode(): v.decode("latin-1") for n, v in self.headers.build(request)}
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
-import aiohttp
 from prometheus_client import Gauge
 from yarl import URL
 
@@ -12,6 +11,9 @@ from chassis.errors import Unavailable
 from chassis.logs import get_logger
 from gateway.errors import UpstreamLeftAlone, UpstreamUnavailable
 from gateway.proxy.breaker import Breaker, Passage
+from gateway.proxy.checking import is_well
+from gateway.proxy.connections import Connections
+from gateway.proxy.names import Origin
 from gateway.routing.table import HealthCheck, Upstream
 
 _CHECKS_TO_CONDEMN = 2
@@ -25,7 +27,8 @@ class Address:
     def __init__(
         self, url: str, upstream: Upstream, *, now: Callable[[], float], out: Gauge
     ) -> None:
-        self.url = url
+        self.origin = Origin.of(url)
+        self.name = URL(url).authority
         self._upstream = upstream
         self._failed_checks = 0
         self._was_out = False
@@ -51,10 +54,10 @@ class Address:
         """Give leave to send a request there; where checks are made, only they are probes."""
         return self.breaker.enter() if self.may_pass() else None
 
-    async def check(self, session: aiohttp.ClientSession, check: HealthCheck) -> None:
+    async def check(self, connections: Connections, check: HealthCheck) -> None:
         """Ask it whether it is well: any 2xx within the time."""
         passage = self.breaker.enter()
-        if await _is_well(session, self.url + check.path, check.timeout):
+        if await is_well(connections, self.origin, check):
             self._failed_checks = 0
             if passage is not None and self.breaker.open:
                 self.breaker.answered(passage)
@@ -63,12 +66,11 @@ class Address:
         self._tell()
 
     def _tell(self) -> None:
-        host = URL(self.url).authority
-        self._out.labels(self._upstream.name, host).set(self.out)
+        self._out.labels(self._upstream.name, self.name).set(self.out)
         if self.out != self._was_out:
             tell = log.warning if self.out else log.info
             event = "upstream.left_alone" if self.out else "upstream.taken_back"
-            tell(event, upstream=self._upstream.name, address=host)
+            tell(event, upstream=self._upstream.name, address=self.name)
         self._was_out = self.out
 
 
@@ -107,12 +109,12 @@ class Addresses:
         kind = UpstreamUnavailable if self._upstream.service else UpstreamLeftAlone
         return kind(retry_after=1)
 
-    async def check(self, session: aiohttp.ClientSession) -> None:
+    async def check(self, connections: Connections) -> None:
         """Check the health of each address, when it is time; one that is out, sooner."""
         health = self._upstream.health
         if health is None or self._now() < self._next_check:
             return
-        await asyncio.gather(*(address.check(session, health) for address in self._addresses))
+        await asyncio.gather(*(address.check(connections, health) for address in self._addresses))
         hurry = any(address.out for address in self._addresses)
         pause = min(health.interval, _SOON_SECONDS) if hurry else health.interval
         self._next_check = self._now() + pause
@@ -121,16 +123,4 @@ class Addresses:
         """Take the addresses out of the metrics: the upstream is not used any more."""
         for address in self._addresses:
             with suppress(KeyError):
-                self._out.remove(self._upstream.name, URL(address.url).authority)
-
-
-async def _is_well(session: aiohttp.ClientSession, url: str, timeout: float) -> bool:  # noqa: ASYNC109 - the client library's own
-    try:
-        async with session.get(
-            URL(url, encoded=True),
-            timeout=aiohttp.ClientTimeout(total=timeout),
-            allow_redirects=False,
-        ) as response:
-            return response.ok and response.status < 300  # noqa: PLR2004 - 2xx
-    except (aiohttp.ClientError, TimeoutError, OSError):
-        return False
+                self._out.remove(self._upstream.name, address.name)

@@ -1,8 +1,8 @@
 """The request's body on its way through, and the client behind it, who may leave at any time."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractContextManager
 
 from starlette.types import Receive
 
@@ -10,6 +10,7 @@ from chassis.errors import PayloadTooLarge, Problem, RequestTimeout
 
 _IDLE_SECONDS = 30.0
 _WHOLE_SECONDS = 30.0
+_UNWATCHED_SECONDS = 0.05
 
 
 CLIENT_CLOSED = "client_closed_request"
@@ -24,48 +25,67 @@ class Patience:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._timer: asyncio.Timeout | None = None
+        self._waiting: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._suspended = False
 
-    @asynccontextmanager
-    async def lasting(self, *, extra: float = 0.0) -> AsyncIterator[None]:
-        """Wait inside this block, *extra* seconds longer. Raises TimeoutError."""
-        async with asyncio.timeout(self._seconds + extra) as timer:
-            self._timer = timer
-            try:
-                yield
-            finally:
-                self._timer = None
+    async def wait(self, news: asyncio.Future[None]) -> None:
+        """Wait for *news* of the upstream. Raises TimeoutError."""
+        self._waiting = news
+        self._start()
+        try:
+            await news
+        finally:
+            self._stop()
+            self._waiting = None
 
     def suspend(self) -> None:
         """Stop counting: it is the client that is waited for, and that has its own limit."""
-        if self._timer is not None:
-            self._timer.reschedule(None)
+        self._suspended = True
+        self._stop()
 
     def renew(self) -> None:
         """Begin to wait anew: the request itself is still arriving."""
+        self._suspended = False
+        self._start()
+
+    def _start(self) -> None:
+        self._stop()
+        if self._waiting is not None and not self._suspended:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._seconds, self._give_up, self._waiting)
+
+    def _stop(self) -> None:
         if self._timer is not None:
-            self._timer.reschedule(asyncio.get_running_loop().time() + self._seconds)
+            self._timer.cancel()
+            self._timer = None
+
+    def _give_up(self, news: asyncio.Future[None]) -> None:
+        if not news.done():
+            news.set_exception(TimeoutError())
 
 
 class Leash:
     """Ends an exchange from outside, at once; `reason` says why, the first one counts."""
 
-    def __init__(self, timer: asyncio.Timeout) -> None:
-        self._timer = timer
+    timer: asyncio.Timeout
+    """What the exchange runs under."""
+
+    def __init__(self) -> None:
         self.reason: str | None = None
 
     def end(self, reason: str) -> None:
         """Let the exchange fail with a TimeoutError."""
         if self.reason is None:
             self.reason = reason
-            self._timer.reschedule(asyncio.get_running_loop().time())
+            self.timer.reschedule(asyncio.get_running_loop().time())
 
 
 class RequestBody:
     """Reads the client's messages: first the body, later the news that it left.
 
-    *limit* is in bytes. `failure` says why the body broke off: the client library that sends it
-    reports only that it did.
+    *limit* is in bytes. `failure` says why the body broke off: the connection to the upstream knows
+    only that it did.
     """
 
     def __init__(self, receive: Receive, *, limit: int, patience: Patience) -> None:
@@ -115,8 +135,14 @@ class RequestBody:
         """Say that there is no body to read: only the client's leaving is of interest."""
         self._read.set()
 
-    async def watch(self, leash: Leash) -> None:
-        """Wait until the client leaves, then end the exchange."""
+    def watched(self, leash: Leash) -> AbstractContextManager[None]:
+        """End the exchange when the client leaves while the block runs.
+
+        Most have ended before anybody looks: it is noticed at most a twentieth of a second late.
+        """
+        return _Watch(self._watch, leash)
+
+    async def _watch(self, leash: Leash) -> None:
         await self._read.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass  # what is left of a body the upstream did not want
@@ -133,3 +159,23 @@ class RequestBody:
         if message["type"] == "http.disconnect":
             raise ClientGone
         return message.get("body", b""), message.get("more_body", False)
+
+
+class _Watch(AbstractContextManager[None]):
+    """Begins to watch when an exchange lasts."""
+
+    def __init__(self, watch: Callable[[Leash], Coroutine[None, None, None]], leash: Leash) -> None:
+        self._watch = watch
+        self._leash = leash
+        self._task: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(_UNWATCHED_SECONDS, self._begin)
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._watch(self._leash))

@@ -1,84 +1,116 @@
-"""Connections to upstreams, kept alive; aiohttp remembers for ten seconds where a name leads.
+"""Connections to upstreams: opened within a time, kept for a while, the last used given out first.
 
 How many there are is bounded by `Slots`, so that nothing here waits for a connection: the connect
 timeout counts the name, TCP and TLS alone.
 """
 
-from contextvars import ContextVar
-from typing import Any
-from weakref import WeakSet
+import asyncio
+import ssl
+from collections.abc import Sequence
+from functools import cached_property
 
-import aiohttp
+from gateway.proxy.connection import Connection
+from gateway.proxy.names import Names, Origin
+from gateway.proxy.trouble import CannotConnect, ConnectTimedOut
 
 # Below the idle time of common servers: a request on a connection they close is lost.
 _KEEP_ALIVE_SECONDS = 4.0
-_HEADER_BYTES = 32 * 1024
-# aiohttp would add these of its own where the client sent none.
-_NOT_OURS_TO_ADD = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-_reused: ContextVar[bool] = ContextVar("reused", default=False)
+_SWEEP_SECONDS = 1.0
 
-
-def was_reused() -> bool:
-    """Say whether the last connection this task was given had served a request before."""
-    return _reused.get()
+_Key = tuple[Origin, str | None]
 
 
 class Connections:
-    """The sessions of the HTTP client: one per bulkhead, and one that keeps no connection."""
+    """The connections of one process, kept by upstream address and bulkhead."""
 
     def __init__(self) -> None:
-        self._kept: dict[str | None, aiohttp.ClientSession] = {}
-        self._fresh: aiohttp.ClientSession | None = None
+        self._names = Names()
+        self._open: set[Connection] = set()
+        self._idle: dict[_Key, list[Connection]] = {}
+        self._sweeping: asyncio.TimerHandle | None = None
 
-    def kept(self, bulkhead: str | None) -> aiohttp.ClientSession:
-        """Return the session of a bulkhead, that of everybody else for None."""
-        session = self._kept.get(bulkhead)
-        if session is None:
-            session = self._kept[bulkhead] = _session(_Connector(_KEEP_ALIVE_SECONDS))
-        return session
+    def find(self, origin: Origin, bulkhead: str | None) -> Connection | None:
+        """Return a kept connection, or None."""
+        kept = self._idle.get((origin, bulkhead))
+        if not kept:
+            return None
+        oldest = asyncio.get_running_loop().time() - _KEEP_ALIVE_SECONDS
+        while kept:
+            connection = kept.pop()
+            if connection.usable and connection.idle_since >= oldest:
+                return connection
+            connection.close()
+        return None
 
-    def fresh(self) -> aiohttp.ClientSession:
-        """Return a session whose every request has a new connection."""
-        if self._fresh is None:
-            self._fresh = _session(aiohttp.TCPConnector(limit=0, force_close=True))
-        return self._fresh
+    async def open(self, origin: Origin, *, within: float) -> Connection:
+        """Return a new connection, *within* so many seconds.
+
+        Raises CannotConnect, ConnectTimedOut.
+        """
+        try:
+            async with asyncio.timeout(within):
+                return await self._to_one_of(await self._names.find(origin), origin, within)
+        except TimeoutError:
+            raise ConnectTimedOut from None
+        except (OSError, UnicodeError) as error:
+            raise CannotConnect(str(error)) from error
+
+    def keep(self, connection: Connection, origin: Origin, bulkhead: str | None) -> None:
+        """Keep a connection whose exchange is over."""
+        loop = asyncio.get_running_loop()
+        connection.idle_since = loop.time()
+        self._idle.setdefault((origin, bulkhead), []).append(connection)
+        if self._sweeping is None:
+            self._sweeping = loop.call_later(_SWEEP_SECONDS, self._sweep)
 
     async def close(self) -> None:
         """Close every connection."""
-        for session in (*self._kept.values(), self._fresh):
-            if session is not None:
-                await session.close()
-        self._kept.clear()
-        self._fresh = None
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        self._idle.clear()
+        for connection in tuple(self._open):
+            connection.close()
+        await asyncio.sleep(0)  # the loop tells them that they have ended
 
+    async def _to_one_of(self, hosts: Sequence[str], origin: Origin, within: float) -> Connection:
+        """Try one after the other; each may take its share of the time that is left."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + within
+        for left, host in zip(range(len(hosts), 1, -1), hosts, strict=False):
+            try:
+                async with asyncio.timeout((until - loop.time()) / left):
+                    return await self._connect(host, origin)
+            except OSError:  # TimeoutError is one
+                continue
+        return await self._connect(hosts[-1], origin)
 
-class _Connector(aiohttp.TCPConnector):
-    """Tells its caller (`was_reused`) whether a connection is new."""
-
-    def __init__(self, keep_alive: float) -> None:
-        super().__init__(limit=0, keepalive_timeout=keep_alive)
-        self._known: WeakSet[object] = WeakSet()
-
-    async def connect(self, *arguments: Any, **options: Any) -> aiohttp.connector.Connection:
-        """Get a connection as aiohttp does."""
-        _reused.set(False)
-        connection = await super().connect(*arguments, **options)
-        if connection.protocol in self._known:
-            _reused.set(True)
-        elif connection.protocol is not None:
-            self._known.add(connection.protocol)
+    async def _connect(self, host: str, origin: Origin) -> Connection:
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: Connection(self._open.discard),
+            host,
+            origin.port,
+            ssl=self._tls if origin.secure else None,
+            server_hostname=origin.host if origin.secure else None,
+        )
+        self._open.add(connection)
         return connection
 
+    def _sweep(self) -> None:
+        """Close what was not used for so long; the longest unused come first."""
+        loop = asyncio.get_running_loop()
+        oldest = loop.time() - _KEEP_ALIVE_SECONDS
+        for key, kept in tuple(self._idle.items()):
+            fresh = [one for one in kept if one.usable and one.idle_since >= oldest]
+            for connection in set(kept).difference(fresh):
+                connection.close()
+            kept[:] = fresh
+            if not fresh:
+                del self._idle[key]
+        self._sweeping = loop.call_later(_SWEEP_SECONDS, self._sweep) if self._idle else None
 
-def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-    session = aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        skip_auto_headers=_NOT_OURS_TO_ADD,
-        max_line_size=_HEADER_BYTES,
-        max_field_size=_HEADER_BYTES,
-    )
-    # What is sent twice is decided and counted here; there is no public switch.
-    session._retry_connection = False  # noqa: SLF001 - as above
-    return session
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        context.hostname_checks_common_name = False  # RFC 9525 §2
+        context.set_alpn_protocols(["http/1.1"])
+        return context

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
-import aiohttp
 from prometheus_client import Counter
 from starlette.types import Receive, Send
 
@@ -21,11 +20,13 @@ from gateway.errors import (
     UpstreamUnavailable,
 )
 from gateway.proxy.body import CLIENT_CLOSED, ClientGone, Leash, Patience, RequestBody
+from gateway.proxy.call import Call, Content
 from gateway.proxy.connections import Connections
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.headers import OutgoingHeaders, answer_headers
 from gateway.proxy.inbound import Inbound
-from gateway.proxy.sending import Content, Sender, explain
+from gateway.proxy.sending import Sender, explain
+from gateway.proxy.trouble import Trouble
 from gateway.proxy.upstreams import Upstreams
 from gateway.routing.table import Upstream
 from gateway.streams import OpenStreams
@@ -77,7 +78,7 @@ class Proxy:
 
     async def watch(self, background: Background) -> None:
         """Check the health of the upstreams that want it, for ever; the supervised task."""
-        await self._upstreams.watch(background, self._connections.fresh())
+        await self._upstreams.watch(background, self._connections)
 
     async def forward(self, request: Inbound, receive: Receive, send: Send) -> None:
         """Pass *request* on and its answer back.
@@ -87,34 +88,31 @@ class Proxy:
         token that dies end the exchange quietly: the answer breaks off.
         """
         request.check_length()
-        patience = Patience(request.route.read_timeout)
-        body = RequestBody(receive, limit=request.route.body_limit, patience=patience)
         try:
-            async with asyncio.timeout(None) as timer:
-                leash = Leash(timer)
-                watch = asyncio.create_task(body.watch(leash))
-                try:
-                    await self._within_total(Exchange(request, body, patience, leash), send)
-                finally:
-                    watch.cancel()
+            await self._on_leash(request, receive, send)
         except ClientGone:
             request.state.problem_code = CLIENT_CLOSED
-        except TimeoutError:
-            if leash.reason is None:
-                raise
-            request.state.problem_code = leash.reason
         except _GONE_WRONG as problem:
             self._failures.labels(request.upstream.name, problem.code).inc()
             request.state.problem_code = problem.code
             raise
 
-    async def _within_total(self, exchange: Exchange, send: Send) -> None:
-        """Exchange within the route's time for all of it. Raises UpstreamSlow."""
+    async def _on_leash(self, request: Inbound, receive: Receive, send: Send) -> None:
+        """Exchange within the route's time for all of it, unless something ends it before.
+
+        Raises UpstreamSlow.
+        """
+        patience = Patience(request.route.read_timeout)
+        body = RequestBody(receive, limit=request.route.body_limit, patience=patience)
+        leash = Leash()
         try:
-            async with asyncio.timeout(exchange.request.route.total_timeout):
-                await self._exchange(exchange, send)
+            async with asyncio.timeout(request.route.total_timeout) as leash.timer:
+                with body.watched(leash):
+                    await self._exchange(Exchange(request, body, patience, leash), send)
         except TimeoutError:
-            raise UpstreamSlow from None
+            if leash.reason is None:
+                raise UpstreamSlow from None
+            request.state.problem_code = leash.reason
 
     async def _exchange(self, exchange: Exchange, send: Send) -> None:
         request = exchange.request
@@ -123,13 +121,12 @@ class Proxy:
         addresses.ensure_one()
         content = await _content(request, exchange.body)
         async with slots.holding():
-            response = await self._sender.open(exchange, content, addresses)
+            call = await self._sender.open(exchange, content, addresses)
             try:
                 with self._streams.holding(request.token, exchange.leash.end):
-                    await _pass_back(response, exchange, send)
+                    await _pass_back(call, exchange, send)
             finally:
-                # Gives the connection back when the answer was read whole, else closes it.
-                response.release()
+                self._sender.close(call, request)
 
 
 async def _content(request: Inbound, body: RequestBody) -> Content:
@@ -145,31 +142,29 @@ async def _content(request: Inbound, body: RequestBody) -> Content:
     return body.chunks() if request.route.stream_body else await body.whole()
 
 
-async def _pass_back(response: aiohttp.ClientResponse, exchange: Exchange, send: Send) -> None:
+async def _pass_back(call: Call, exchange: Exchange, send: Send) -> None:
     """Send the answer piece by piece, as it comes.
 
     How long a client may take to read is for the connection to judge (`gateway.unread`).
     """
     request = exchange.request
     headers = answer_headers(
-        response.raw_headers,
-        response.status,
+        call.headers,
+        call.status,
         service=request.upstream.service,
         changes=request.route.headers.response,
     )
-    start = {"type": "http.response.start", "status": response.status, "headers": headers}
-    await send(start)
-    while piece := await _next_piece(response, exchange):
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-    exchange.body.answered = True
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+    await send({"type": "http.response.start", "status": call.status, "headers": headers})
+    while not exchange.body.answered:
+        piece = await _next_piece(call, exchange)
+        last = exchange.body.answered = call.is_read
+        await send({"type": "http.response.body", "body": piece, "more_body": not last})
 
 
-async def _next_piece(response: aiohttp.ClientResponse, exchange: Exchange) -> bytes:
+async def _next_piece(call: Call, exchange: Exchange) -> bytes:
     """Return the next piece of the answer's body, empty at its end."""
     try:
-        async with exchange.patience.lasting():
-            return await response.content.readany()
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        return await call.read()
+    except (Trouble, TimeoutError) as error:
         log.warning("answer.broken_off", upstream=exchange.request.upstream.name)
         raise explain(error, exchange) from error

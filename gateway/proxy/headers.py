@@ -1,13 +1,15 @@
 """Headers on their way in and out: what is one hop's own stays, what says who calls is ours."""
 
 import re
-from collections.abc import Iterable
+from enum import Enum, auto
+from functools import lru_cache
 from typing import Self
 
-from multidict import CIMultiDict
 from yarl import URL
 
+from chassis.jwt import AccessToken
 from contracts.browser import DEVICE_HEADER
+from gateway.address import text_of
 from gateway.browser.csrf import has_form
 from gateway.browser.mode import CSRF_HEADER
 from gateway.header_names import (
@@ -24,15 +26,19 @@ Headers = list[tuple[bytes, bytes]]
 
 # A cookie without a name is sent back as its value alone: `=gatehouse-x` is `gatehouse-x`.
 _PLATFORM_COOKIE = re.compile(rb"(?i)[\s=]*(__Host-|__Secure-)?gatehouse[-_]")
+_DEVICE = DEVICE_HEADER.encode()
 _NO_BODY = frozenset({204, 304})
+_REMEMBERED_NAMES = 256  # a name may be as large as all headers together
 
 
 class OutgoingHeaders:
     """Writes the headers of forwarded requests; *scheme* and *host* are the public ones."""
 
     def __init__(self, *, scheme: str, host: str) -> None:
-        self._scheme = scheme
-        self._host = host
+        self._public = [
+            (b"x-forwarded-proto", scheme.encode()),
+            (b"x-forwarded-host", host.encode()),
+        ]
 
     @classmethod
     def under(cls, public_base_url: str) -> Self:
@@ -40,32 +46,30 @@ class OutgoingHeaders:
         public = URL(public_base_url)
         return cls(scheme=public.scheme, host=public.host_port_subcomponent or "")
 
-    def build(self, request: Inbound) -> CIMultiDict[str]:
-        """Return what the upstream gets, without an assertion."""
-        headers: CIMultiDict[str] = CIMultiDict()
+    def build(self, request: Inbound) -> Headers:
+        """Return what the upstream gets, without the framing and without an assertion."""
         changes = request.route.headers.request
-        for name, value in _end_to_end(request.headers):
-            kept = None if changes.drops(name) else _for_upstream(name, value, request)
+        headers: Headers = []
+        for name, value in _of_both_ends(request.headers):
+            way = _way_in(name)
+            if way is _Way.DROPPED or (changes.names and changes.drops(name.decode("latin-1"))):
+                continue
+            kept = value if way is _Way.PASSED else _judged(name, value, request)
             if kept is not None:
-                headers.add(name, _text(kept))
-        if request.framing.has_body and request.framing.content_length is not None:
-            headers["content-length"] = str(request.framing.content_length)
-        headers["x-forwarded-for"] = headers["x-real-ip"] = str(request.address)
-        headers["x-forwarded-proto"] = self._scheme
-        headers["x-forwarded-host"] = self._host
-        headers["x-request-id"] = request.state.request_id
-        headers["traceparent"] = str(request.state.trace)
-        if request.principal and not request.upstream.service:
-            headers["x-auth-subject"] = str(request.principal.user_id)
-            headers["x-auth-session"] = str(request.principal.session_id)
-            headers["x-auth-roles"] = ",".join(sorted(request.principal.roles))
-        headers.update(request.told)
-        headers.update(changes.set)
+                headers.append((name, kept))
+        address = text_of(request.address).encode()
+        headers += ((b"x-forwarded-for", address), (b"x-real-ip", address), *self._public)
+        headers.append((b"x-request-id", request.state.request_id.encode()))
+        headers.append((b"traceparent", str(request.state.trace).encode()))
+        if request.token and not request.upstream.service:
+            headers += _who(request.token)
+        headers += ((told.encode(), text.encode("latin-1")) for told, text in request.told.items())
+        headers += changes.encoded
         return headers
 
 
 def answer_headers(
-    raw: Iterable[tuple[bytes, bytes]],
+    raw: Headers,
     status: int,
     *,
     service: bool,
@@ -77,40 +81,68 @@ def answer_headers(
     whole host.
     """
     kept = list(changes.encoded)
-    for name, value in _end_to_end(raw):
-        if name in DROPPED_FROM_ANSWERS or (name == "content-length" and status in _NO_BODY):
+    for name, value in _of_both_ends(raw):
+        way = _way_out(name)
+        if way is _Way.DROPPED or (changes.names and changes.drops(name.decode("latin-1"))):
             continue
-        if changes.drops(name):
+        if way is _Way.JUDGED and not (service or _may_say(name, value)):
             continue
-        if name in FOR_THE_WHOLE_HOST and not service:
+        if status in _NO_BODY and name == b"content-length":
             continue
-        if name == "set-cookie" and not service and _PLATFORM_COOKIE.match(value):
-            continue
-        kept.append((name.encode("latin-1"), value))
+        kept.append((name, value))
     return kept
 
 
-def _for_upstream(name: str, value: bytes, request: Inbound) -> bytes | None:
-    """Return the value of an end-to-end header as the upstream gets it, or None."""
-    if name in FRAMING or is_identity(name):
-        return None
-    if name == "authorization":
+class _Way(Enum):
+    """What becomes of a header by its name alone."""
+
+    PASSED = auto()
+    JUDGED = auto()
+    DROPPED = auto()
+
+
+@lru_cache(_REMEMBERED_NAMES)
+def _way_in(name: bytes) -> _Way:
+    text = name.decode("latin-1")
+    if text in HOP_BY_HOP or text in FRAMING or is_identity(text):
+        return _Way.DROPPED
+    judged = text in ("authorization", "cookie", CSRF_HEADER) or text.startswith("gatehouse")
+    return _Way.JUDGED if judged else _Way.PASSED
+
+
+@lru_cache(_REMEMBERED_NAMES)
+def _way_out(name: bytes) -> _Way:
+    text = name.decode("latin-1")
+    if text in HOP_BY_HOP or text in DROPPED_FROM_ANSWERS:
+        return _Way.DROPPED
+    judged = text in FOR_THE_WHOLE_HOST or text == "set-cookie"
+    return _Way.JUDGED if judged else _Way.PASSED
+
+
+def _judged(name: bytes, value: bytes, request: Inbound) -> bytes | None:
+    """Return the value of a header as the upstream gets it, or None."""
+    if name == b"authorization":
         return value if request.route.forward_token else None
-    if name.startswith("gatehouse"):
-        return value if _is_device_of_ours(name, request) else None
-    if name == CSRF_HEADER and (request.in_browser or has_form(value.decode("latin-1"))):
-        return None  # it was meant for this gateway; anything else is a product's own
-    if name == "cookie":
+    if name == b"cookie":
         return None if request.upstream.service else _foreign_cookies(value)
+    if name.startswith(b"gatehouse"):
+        return value if _is_device_of_ours(name, request) else None
+    if request.in_browser or has_form(value.decode("latin-1")):
+        return None  # a CSRF token meant for this gateway; anything else is a product's own
     return value
 
 
-def _is_device_of_ours(name: str, request: Inbound) -> bool:
+def _may_say(name: bytes, value: bytes) -> bool:
+    """Say whether a product's answer may carry it."""
+    return name == b"set-cookie" and not _PLATFORM_COOKIE.match(value)
+
+
+def _is_device_of_ours(name: bytes, request: Inbound) -> bool:
     """Say whether it is the device token for our service: it opens what is locked for others.
 
     All other such headers are the gateway's to write; in browser mode also this one.
     """
-    return name == DEVICE_HEADER and request.upstream.service and not request.in_browser
+    return name == _DEVICE and request.upstream.service and not request.in_browser
 
 
 def _foreign_cookies(value: bytes) -> bytes | None:
@@ -118,21 +150,20 @@ def _foreign_cookies(value: bytes) -> bytes | None:
     return b";".join(pairs).strip() or None
 
 
-def _end_to_end(raw: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, bytes]]:
-    """Return the headers without those of one hop, also the ones Connection names."""
-    headers = [(name.decode("latin-1").lower(), value) for name, value in raw]
+def _who(token: AccessToken) -> Headers:
+    return [
+        (b"x-auth-subject", str(token.sub).encode()),
+        (b"x-auth-session", str(token.sid).encode()),
+        (b"x-auth-roles", ",".join(sorted(token.roles)).encode()),
+    ]
+
+
+def _of_both_ends(headers: Headers) -> Headers:
+    """Return the headers (names in lower case) without those that Connection names."""
     named = {
         token.strip().lower()
         for name, value in headers
-        if name == "connection"
-        for token in value.decode("latin-1").split(",")
+        if name == b"connection"
+        for token in value.split(b",")
     }
-    return [(name, value) for name, value in headers if name not in HOP_BY_HOP | named]
-
-
-def _text(value: bytes) -> str:
-    """Return the value as the client library writes it back: as UTF-8, the same bytes."""
-    try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
+    return [header for header in headers if header[0] not in named] if named else headers

@@ -16,7 +16,7 @@ from gateway.framing import Framing
 from gateway.routing.table import Route, Upstream
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: each field of each request would cost a call
 class Inbound:
     """A request that may pass: what it is, whose it is, where it goes.
 

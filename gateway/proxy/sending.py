@@ -3,29 +3,31 @@
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
-import aiohttp
-from multidict import CIMultiDict
 from prometheus_client import Counter
-from yarl import URL
 
 from chassis.assertions import HEADER, AssertionSigner
 from chassis.errors import Problem
 from chassis.metrics import Metrics
+from gateway.address import text_of
 from gateway.errors import UpstreamFailed, UpstreamSlow, UpstreamUnavailable
 from gateway.proxy.addresses import Address, Addresses, Found
 from gateway.proxy.body import ClientGone
 from gateway.proxy.breaker import Passage
-from gateway.proxy.connections import Connections, was_reused
+from gateway.proxy.call import Call, Content, head_of
+from gateway.proxy.connection import Connection
+from gateway.proxy.connections import Connections
 from gateway.proxy.exchange import Exchange
-from gateway.proxy.headers import OutgoingHeaders
+from gateway.proxy.headers import Headers, OutgoingHeaders
 from gateway.proxy.inbound import Inbound
-
-Content = AsyncIterator[bytes] | bytes | None
+from gateway.proxy.names import Origin
+from gateway.proxy.trouble import CannotConnect, ConnectTimedOut, HungUp, Trouble
 
 # Said of itself by an upstream, or by a proxy of its own in front of it.
 _CANNOT_WORK = frozenset({502, 503, 504})
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-_NO_CONNECTION = (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError)
+# RFC 9110 §8.6: a length of 0 is said where a body could be expected.
+_WITH_BODY = frozenset({"PATCH", "POST", "PUT", "QUERY"})
+_ASSERTION = HEADER.encode()
 
 
 @dataclass(slots=True)
@@ -44,11 +46,7 @@ class _Attempts:
 
     def is_stale(self, error: Exception) -> bool:
         """Say whether the upstream closed a kept connection before it said a word."""
-        if self.on_fresh or not was_reused() or isinstance(error, _NO_CONNECTION):
-            return False
-        if isinstance(error, aiohttp.ServerDisconnectedError):
-            return isinstance(error.message, str)  # else what it had begun to say
-        return isinstance(error, aiohttp.ClientOSError)
+        return isinstance(error, HungUp) and error.stale
 
     def tells_of_the_upstream(self, error: Exception) -> bool:
         """Say whether the failure is one of the address, for the breaker to count.
@@ -59,7 +57,7 @@ class _Attempts:
         if self.exchange.body.failure is not None or self.is_stale(error):
             return False
         streaming = isinstance(self.content, AsyncIterator)
-        return not streaming or isinstance(error, TimeoutError | aiohttp.ClientConnectorError)
+        return not streaming or isinstance(error, TimeoutError | CannotConnect)
 
 
 class Sender:
@@ -83,10 +81,10 @@ class Sender:
             registry=metrics.registry,
         )
 
-    async def open(
-        self, exchange: Exchange, content: Content, addresses: Addresses
-    ) -> aiohttp.ClientResponse:
-        """Return the answer of one of *addresses* as soon as its headers are there.
+    async def open(self, exchange: Exchange, content: Content, addresses: Addresses) -> Call:
+        """Return the call of one of *addresses* as soon as the headers of its answer are there.
+
+        It is the caller's to give back to `close`.
 
         Raises UpstreamUnavailable, UpstreamLeftAlone, UpstreamFailed, UpstreamSlow, and what broke
         the body off.
@@ -98,8 +96,8 @@ class Sender:
         while True:
             address, passage = found
             try:
-                response = await self._ask(attempts, address)
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                call = await self._ask(attempts, address)
+            except (Trouble, TimeoutError) as error:
                 if attempts.tells_of_the_upstream(error):
                     address.breaker.failed(passage)
                 again = self._again(attempts, error, found, addresses)
@@ -107,8 +105,13 @@ class Sender:
                     raise explain(error, exchange) from error
                 found = again
             else:
-                _note(response, address, passage, own=exchange.request.upstream.service)
-                return response
+                _note(call.status, address, passage, own=exchange.request.upstream.service)
+                return call
+
+    def close(self, call: Call, request: Inbound) -> None:
+        """End *call*; its connection is kept when the next request may follow on it."""
+        if call.end():
+            self._connections.keep(call.connection, call.origin, request.route.bulkhead)
 
     def _again(
         self, attempts: _Attempts, error: Exception, found: Found, addresses: Addresses
@@ -120,7 +123,7 @@ class Sender:
         if attempts.is_stale(error):
             attempts.on_fresh = True
             cause = "stale"
-        elif isinstance(error, aiohttp.ClientConnectorError):
+        elif isinstance(error, CannotConnect):
             attempts.tried.append(found[0])
             cause, again = "refused", addresses.find(attempts.tried)
         else:
@@ -129,58 +132,78 @@ class Sender:
             self._retries.labels(attempts.exchange.request.upstream.name, cause).inc()
         return again
 
-    async def _ask(self, attempts: _Attempts, address: Address) -> aiohttp.ClientResponse:
-        request, connections = attempts.exchange.request, self._connections
-        bulkhead = request.route.bulkhead
-        session = connections.fresh() if attempts.on_fresh else connections.kept(bulkhead)
-        async with attempts.exchange.patience.lasting(extra=request.upstream.connect_timeout):
-            response = await session.request(
-                request.method,
-                URL(address.url + request.target, encoded=True),
-                headers=self._signed(request),
-                data=attempts.content,
-                timeout=aiohttp.ClientTimeout(total=None, connect=request.upstream.connect_timeout),
-                allow_redirects=False,
+    async def _ask(self, attempts: _Attempts, address: Address) -> Call:
+        request, content = attempts.exchange.request, attempts.content
+        head = self._head(request, content, address.origin)
+        connection = await self._connection(attempts, address.origin)
+        call = Call(connection, attempts.exchange.patience, address.origin)
+        try:
+            await call.ask(
+                head,
+                content,
+                chunked=request.framing.content_length is None,
+                bodyless=request.method == "HEAD",
             )
-        if response.status < 200:  # noqa: PLR2004 - 101 to a request that asked for no upgrade
-            response.close()
-            raise aiohttp.ClientError("an answer to no question")
-        return response
+        except BaseException:
+            call.end()
+            raise
+        return call
 
-    def _signed(self, request: Inbound) -> CIMultiDict[str]:
-        headers = self._headers.build(request)
+    async def _connection(self, attempts: _Attempts, origin: Origin) -> Connection:
+        request = attempts.exchange.request
+        if not attempts.on_fresh:
+            kept = self._connections.find(origin, request.route.bulkhead)
+            if kept is not None:
+                return kept
+        return await self._connections.open(origin, within=request.upstream.connect_timeout)
+
+    def _head(self, request: Inbound, content: Content, origin: Origin) -> bytes:
+        headers = [(b"host", origin.authority.encode()), *self._headers.build(request)]
+        headers += _framing(request, content)
         if request.upstream.service:
-            headers[HEADER] = self._signers[request.upstream.name].sign(
-                request.method,
-                request.target,
-                request_id=request.state.request_id,
-                principal=request.principal,
-                client_address=str(request.address),
-                proven_sid=request.proven_sid,
-            )
-        return headers
+            headers.append((_ASSERTION, self._assertion(request)))
+        return head_of(request.method, request.target, headers)
+
+    def _assertion(self, request: Inbound) -> bytes:
+        signed = self._signers[request.upstream.name].sign(
+            request.method,
+            request.target,
+            request_id=request.state.request_id,
+            principal=request.principal,
+            client_address=text_of(request.address),
+            proven_sid=request.proven_sid,
+        )
+        return signed.encode()
+
+
+def _framing(request: Inbound, content: Content) -> Headers:
+    """Return what tells the upstream where the request ends."""
+    if content is None:
+        return [(b"content-length", b"0")] if request.method in _WITH_BODY else []
+    length = len(content) if isinstance(content, bytes) else request.framing.content_length
+    if length is None:
+        return [(b"transfer-encoding", b"chunked")]
+    return [(b"content-length", b"%d" % length)]
 
 
 def explain(error: Exception, exchange: Exchange) -> Problem | ClientGone:
     """Return what went wrong, in the caller's terms."""
     if exchange.body.failure is not None:
         return exchange.body.failure
-    if isinstance(error, _NO_CONNECTION) and exchange.request.upstream.service:
+    if isinstance(error, CannotConnect | ConnectTimedOut) and exchange.request.upstream.service:
         return UpstreamUnavailable(retry_after=1)
     if isinstance(error, TimeoutError):
         return UpstreamSlow()
     return UpstreamFailed()
 
 
-def _note(
-    response: aiohttp.ClientResponse, address: Address, passage: Passage, *, own: bool
-) -> None:
+def _note(status: int, address: Address, passage: Passage, *, own: bool) -> None:
     """Tell the breaker of an answer.
 
     Our own services are alive when they answer: their 503 speaks of one route, such as logins that
     wait for a hash, and must not take the others with it.
     """
-    if response.status in _CANNOT_WORK and not own:
+    if status in _CANNOT_WORK and not own:
         address.breaker.overloaded(passage)
     else:
         address.breaker.answered(passage)

@@ -1,8 +1,7 @@
 """How many requests an upstream works on at once, and how many wait for their turn."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 from chassis.logs import get_logger
 from gateway.errors import UpstreamBusy
@@ -24,23 +23,26 @@ class Slots:
         self.waiting = 0
         """Requests that wait for a slot."""
 
-    @asynccontextmanager
-    async def holding(self) -> AsyncIterator[None]:
+    def holding(self) -> AbstractAsyncContextManager[None]:
         """Hold a slot while the block runs.
 
         Raises UpstreamBusy when too many wait already, or when none became free in time.
         """
+        return _Slot(self)
+
+    async def take(self) -> None:
+        """Take a slot. Raises UpstreamBusy."""
         if self._free.locked():
             await self._wait()
         else:
             await self._free.acquire()  # does not wait
             self._told = False
         self.held += 1
-        try:
-            yield
-        finally:
-            self.held -= 1
-            self._free.release()
+
+    def give_back(self) -> None:
+        """Give a slot back: who waits longest gets it."""
+        self.held -= 1
+        self._free.release()
 
     async def _wait(self) -> None:
         if self.waiting >= self._bounds.waiting:
@@ -59,3 +61,14 @@ class Slots:
             log.warning("upstream.busy", requests=self.held, waiting=self.waiting, **self._names)
         self._told = True
         return UpstreamBusy(retry_after=1)
+
+
+class _Slot(AbstractAsyncContextManager[None]):
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+
+    async def __aenter__(self) -> None:
+        await self._slots.take()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._slots.give_back()

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
 
-import aiohttp
 from prometheus_client import Gauge
 
 from chassis.background import Background
 from chassis.metrics import Metrics
 from gateway.proxy.addresses import Addresses
+from gateway.proxy.connections import Connections
 from gateway.proxy.slots import Slots
 from gateway.routing.table import Upstream
 
@@ -75,9 +75,9 @@ class Upstreams:
             self._waiting.labels(**names).set_function(lambda: known.waiting)
         return known
 
-    async def watch(self, background: Background, session: aiohttp.ClientSession) -> None:
+    async def watch(self, background: Background, connections: Connections) -> None:
         """Check the health of those that want it, for ever; the supervised task."""
         while True:
             known = tuple(self._addresses.values())
-            await asyncio.gather(*(addresses.check(session) for addresses in known))
+            await asyncio.gather(*(addresses.check(connections) for addresses in known))
             await background.pause(_TICK)

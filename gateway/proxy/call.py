@@ -1,0 +1,93 @@
+"""One request on one connection to an upstream, from its first byte to the last of its answer."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from chassis.errors import Problem
+from gateway.proxy.body import ClientGone, Patience
+from gateway.proxy.connection import Connection
+from gateway.proxy.headers import Headers
+from gateway.proxy.names import Origin
+from gateway.proxy.trouble import Trouble
+
+Content = AsyncIterator[bytes] | bytes | None
+"""A body: streamed, whole, or none."""
+
+
+class Call:
+    """A request and its answer; `end` is the last call, and says whether to keep the connection."""
+
+    def __init__(self, connection: Connection, patience: Patience, origin: Origin) -> None:
+        self.connection = connection
+        self.origin = origin
+        self._patience = patience
+        self._sending: asyncio.Task[None] | None = None
+
+    @property
+    def status(self) -> int:
+        """Return the status of the answer."""
+        return self.connection.status
+
+    @property
+    def headers(self) -> Headers:
+        """Return the headers of the answer, names in lower case."""
+        return self.connection.headers
+
+    async def ask(self, head: bytes, content: Content, *, chunked: bool, bodyless: bool) -> None:
+        """Send the request, and return as soon as the head of the answer is there.
+
+        A stream goes on being sent meanwhile and after. Raises Trouble, TimeoutError.
+        """
+        connection = self.connection
+        if content is None or isinstance(content, bytes):
+            connection.begin(head + (content or b""), bodyless=bodyless)
+        else:
+            connection.begin(head, bodyless=bodyless)
+            self._sending = asyncio.create_task(self._send(content, chunked=chunked))
+        while not connection.answered():
+            await self._patience.wait(connection.news())
+
+    async def read(self) -> bytes:
+        """Return the next piece of the answer's body, empty at its end.
+
+        Raises Trouble, TimeoutError.
+        """
+        while (piece := self.connection.read()) is None:
+            await self._patience.wait(self.connection.news())
+        return piece
+
+    @property
+    def is_read(self) -> bool:
+        """Whether what `read` returned was the last piece."""
+        return self.connection.is_read
+
+    def end(self) -> bool:
+        """Stop sending; say whether the connection can serve another request, else close it."""
+        sent = self._sending is None or self._sending.done()
+        if self._sending is not None:
+            self._sending.cancel()
+        if sent and self.connection.kept_alive:
+            return True
+        self.connection.close()
+        return False
+
+    async def _send(self, content: AsyncIterator[bytes], *, chunked: bool) -> None:
+        """Send the body as it comes; when it breaks off, so does the connection."""
+        connection = self.connection
+        try:
+            async for piece in content:
+                connection.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+                await connection.drain()
+            if chunked:
+                connection.write(b"0\r\n\r\n")
+        except (Problem, ClientGone, Trouble):
+            connection.close()
+
+
+def head_of(method: str, target: str, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Return the head of a request. Raises ValueError for anything that would begin a line."""
+    lines = [b"%b: %b\r\n" % header for header in headers]
+    head = b"%b %b HTTP/1.1\r\n%b\r\n" % (method.encode(), target.encode(), b"".join(lines))
+    if not head.count(b"\r") == head.count(b"\n") == len(lines) + 2:
+        raise ValueError("a header holds a line break")
+    return head

@@ -1,0 +1,252 @@
+"""One connection to an upstream: requests out, answers in, one exchange after the other.
+
+httptools parses; what it lets pass and is not certain is refused here (RFC 9112 §6). Answers are
+read as fast as the client reads them, and requests written as fast as the upstream reads.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from httptools import HttpParserError, HttpResponseParser
+
+from gateway.framing import MAX_HEADER_BYTES
+from gateway.proxy.trouble import Garbled, HungUp, Trouble
+
+MAX_ANSWER_HEADERS = 200
+
+_BUFFERED_BYTES = 64 * 1024
+_FIRST_FINAL, _LAST_FINAL = 200, 599
+_NO_BODY = frozenset({204, 304})
+_VERSIONS = frozenset({"1.0", "1.1"})
+
+
+class Connection(asyncio.Protocol):
+    """A connection that serves one request at a time; `begin` is the first call of each.
+
+    *on_lost* is told when it has ended.
+    """
+
+    _reading_paused: bool
+
+    def __init__(self, on_lost: "Callable[[Connection], None]") -> None:
+        self._on_lost = on_lost
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._parser: HttpResponseParser | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._served = 0
+        self.idle_since = 0.0
+        self._reset(bodyless=False)
+        self.finished = True
+        """Whether the last answer was received whole."""
+
+    # What the proxy does with it.
+
+    def begin(self, data: bytes, *, bodyless: bool) -> None:
+        """Send the head of a request, or all of it; the answer to a *bodyless* one has no body."""
+        if self._parser is None or self._bodyless:  # it waits for the body that HEAD has not
+            self._parser = HttpResponseParser(self)
+        self._reset(bodyless=bodyless)
+        self._served += 1
+        self.write(data)
+
+    def write(self, data: bytes) -> None:
+        """Send more of the request; what the upstream does not take now, it gets later."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait until the upstream has taken most of what was written. Raises HungUp."""
+        if self._drained is not None:
+            await self._drained
+        if not self.usable:
+            raise HungUp
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is open."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def kept_alive(self) -> bool:
+        """Whether the answer was taken whole, and another request may follow."""
+        return self.is_read and self._keep_alive and self.usable
+
+    @property
+    def is_read(self) -> bool:
+        """Whether `read` has returned all there was."""
+        return self.finished and not self._pieces
+
+    def answered(self) -> bool:
+        """Say whether `status` and `headers` are those of the answer. Raises HungUp, Garbled."""
+        if self.status:
+            return True
+        if self._failure is not None:
+            raise self._failure
+        return False
+
+    def read(self) -> bytes | None:
+        """Return what has come of the body: nothing at its end, None when there may be more.
+
+        Raises HungUp, Garbled.
+        """
+        if self._pieces:
+            piece = b"".join(self._pieces) if len(self._pieces) > 1 else self._pieces[0]
+            self._pieces.clear()
+            self._buffered = 0
+            self._resume_reading()
+            return piece
+        if self.finished:
+            return b""
+        if self._failure is not None:
+            raise self._failure
+        return None
+
+    def news(self) -> asyncio.Future[None]:
+        """Return what is done once `answered` or `read` may say more; one waits at a time."""
+        self._waiter = self._loop.create_future()
+        return self._waiter
+
+    def close(self) -> None:
+        """End it at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # a stream's
+        """Be open."""
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Read a piece of the answer; bytes that nobody has asked for end the connection."""
+        if self._parser is None or self.finished:
+            self.close()
+            return
+        self._heard = True
+        self._quiet += len(data)
+        try:
+            self._parser.feed_data(data)
+        except HttpParserError as error:
+            self._fail(Garbled(str(error)))
+        if self._quiet > MAX_HEADER_BYTES:
+            self._fail(Garbled("there is no end to its headers"))
+        self._tell()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the answer: whole when it had no other end, and broken off otherwise."""
+        self._transport = self._parser = None
+        if not self.finished and self._until_close and exc is None and self._failure is None:
+            self.finished = True
+        elif not self.finished:
+            self._fail(HungUp(stale=self._served > 1 and not self._heard))
+        self._tell()
+        self.resume_writing()
+        self._on_lost(self)
+
+    def pause_writing(self) -> None:
+        """Take note that the upstream reads more slowly than it is sent to."""
+        self._drained = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """Take note that it has read most of what was sent."""
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        self._drained = None
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        """Begin an answer, or one before it (1xx)."""
+        if self.finished:
+            raise Garbled("an answer to no question")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; those behind the body are dropped (RFC 9110 §6.5.1)."""
+        if self.status:
+            return
+        self.headers.append((name.lower(), value))
+        if len(self.headers) > MAX_ANSWER_HEADERS:
+            raise Garbled("too many headers")
+
+    def on_headers_complete(self) -> None:
+        """Judge the head of an answer; what only announces one is left out."""
+        parser = self._parser
+        if parser is None:
+            return
+        status = parser.get_status_code()
+        if 100 <= status < _FIRST_FINAL and status != 101:  # noqa: PLR2004 - 1xx, but no upgrade
+            self.headers.clear()
+            return
+        if not _FIRST_FINAL <= status <= _LAST_FINAL:
+            raise Garbled(f"status {status}")
+        framed = _is_framed(self.headers, parser.get_http_version())
+        self._keep_alive = parser.should_keep_alive()
+        self._until_close = not framed and status not in _NO_BODY
+        self._quiet = 0
+        self.status = status
+        self.finished = self._bodyless
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body; when the client reads slowly, more comes later."""
+        if self.finished:
+            raise Garbled("a body where there is none")
+        self._quiet = 0
+        self._pieces.append(body)
+        self._buffered += len(body)
+        if self._buffered > _BUFFERED_BYTES and not self._reading_paused and self._transport:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        """End the answer."""
+        if self.status:
+            self.finished = True
+
+    def _reset(self, *, bodyless: bool) -> None:
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.finished = False
+        self._bodyless = bodyless
+        self._pieces: list[bytes] = []
+        self._buffered = 0
+        self._quiet = 0  # bytes since the last that meant something
+        self._heard = self._keep_alive = self._until_close = False
+        self._reading_paused = False
+        self._failure: Trouble | None = None
+
+    def _fail(self, failure: Trouble) -> None:
+        """End the connection; an answer that is whole already stays so."""
+        if not self.finished and self._failure is None:
+            self._failure = failure
+        self.close()
+
+    def _tell(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        self._waiter = None
+
+    def _resume_reading(self) -> None:
+        if self._reading_paused and self._transport is not None:
+            self._reading_paused = False
+            self._transport.resume_reading()
+
+
+def _is_framed(headers: list[tuple[bytes, bytes]], version: str) -> bool:
+    """Say whether the answer tells where it ends. Raises Garbled when that is not certain.
+
+    The parser refuses two lengths, and a length beside a coding.
+    """
+    size, codings, has_length = 0, [], False
+    for name, value in headers:
+        size += len(name) + len(value) + 4
+        if name == b"transfer-encoding":
+            codings.append(value.lower())
+        elif name == b"content-length":
+            has_length = True
+    if size > MAX_HEADER_BYTES:
+        raise Garbled("its headers are too large")
+    if version not in _VERSIONS or (codings and (version, codings) != ("1.1", [b"chunked"])):
+        raise Garbled("its end is not certain")
+    return has_length or bool(codings)
