@@ -1,6 +1,6 @@
 """How the gateway is put together; the only place that constructs."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from time import monotonic
 
@@ -77,6 +77,11 @@ def build(
         protocol=GatewayProtocol,
         reload=reload,
     )
+
+
+def doors_of(settings: GatewaySettings) -> Mapping[str, int]:
+    """Return the ports of all doors by their names: what a parent binds for its workers."""
+    return {"http": settings.port}
 
 
 def edge_of(

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_v
 from pydantic_settings import NoDecode
 from yarl import URL
 
+from chassis.cores import available_cores
 from chassis.rates import Rate, RateField
 from chassis.settings import KeyList, Networks, ProcessSettings
 from gateway.weak_secrets import find_weak
@@ -22,6 +23,11 @@ def _words(value: object) -> object:
 
 RateSetting = Annotated[RateField, NoDecode]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+Workers = Annotated[
+    int,
+    Field(ge=1, le=1_000),
+    BeforeValidator(lambda value: available_cores() if value == "auto" else value),
+]
 
 
 class GatewaySettings(ProcessSettings):
@@ -44,7 +50,7 @@ class GatewaySettings(ProcessSettings):
 
     redis_url: SecretStr | None = None
     gateway_replicas: int = Field(default=1, ge=1, le=10_000)
-    gateway_workers: int = Field(default=1, ge=1, le=1_000)
+    gateway_workers: Workers = 1
 
     trusted_proxies: Networks = ()
     allowed_hosts: Words = ()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from chassis.cores import available_cores
 from chassis.crypto import b64encode
 from chassis.settings import load
 from gateway.settings import GatewaySettings
@@ -54,6 +55,11 @@ class TestSettings:
         assert str(settings.rate_limit_login) == "100/hour"
         assert settings.share == 6
 
+    def test_take_as_many_workers_as_there_are_cores(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """GATEWAY_WORKERS=auto; limits are divided by as many."""
+        settings = configured(monkeypatch, GATEWAY_WORKERS="auto")
+        assert settings.gateway_workers == settings.share == available_cores()
+
     @pytest.mark.parametrize(
         ("name", "value", "complaint"),
         [
@@ -63,6 +69,8 @@ class TestSettings:
             ("TRUSTED_PROXIES", "::ffff:0:0/96", "too wide"),
             ("TRUSTED_PROXIES", "10.0.0.0/8,0.0.0.0/1,128.0.0.0/1", "too wide"),
             ("RATE_LIMIT_LOGIN", "plenty", "is not a rate"),
+            ("GATEWAY_WORKERS", "0", "GATEWAY_WORKERS: Input should be greater"),
+            ("GATEWAY_WORKERS", "many", "GATEWAY_WORKERS: Input should be a valid integer"),
             ("CORS_ALLOWED_ORIGINS", "*", "is not an origin"),
             ("CORS_ALLOWED_ORIGINS", "https://a.example/", "is not an origin"),
             ("PUBLIC_BASE_URL", "http://auth.example.com", "must be https"),
