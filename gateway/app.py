@@ -31,10 +31,15 @@ from gateway.revocations import BINDINGS as REVOCATIONS
 from gateway.routing.source import RoutesInvalid
 from gateway.routing.wiring import Site, site_of
 from gateway.settings import GatewaySettings
+from gateway.shedding.lag import LoopLag
 
 
 def build(
-    settings: GatewaySettings, *, bus: EventBus | None = None, clock: Clock | None = None
+    settings: GatewaySettings,
+    *,
+    bus: EventBus | None = None,
+    clock: Clock | None = None,
+    lag: LoopLag | None = None,
 ) -> Deployable:
     """Build the gateway; *bus* None means RabbitMQ when its URL is set, else polling alone.
 
@@ -44,7 +49,7 @@ def build(
     metrics, health = Metrics(), Health()
     site = _site(settings, metrics)
     signers = signers_of(settings, clock)
-    knowledge = knowledge_of(settings, signers, clock, metrics)
+    knowledge = knowledge_of(settings, signers, clock, metrics, lag=lag)
     counting = counting_of(settings, clock, metrics)
     proxy = Proxy(
         signers=signers,
@@ -108,6 +113,7 @@ def edge_of(
             limiter=limiter,
             proxy=proxy,
             pages=site.pages,
+            shedding=knowledge.shedding,
             metrics=metrics,
         )
     )
@@ -129,6 +135,7 @@ async def _alive(
         await stack.enter_async_context(knowledge.client)
         await stack.enter_async_context(knowledge.blocks.client)
         await stack.enter_async_context(background)
+        background.start("load", knowledge.shedding.watch)
         background.start("jwks", lambda: knowledge.keys.watch(background))
         background.start("revocations", lambda: knowledge.revocations.watch(background))
         await knowledge.blocks.load()
