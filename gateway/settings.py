@@ -49,6 +49,7 @@ class GatewaySettings(ProcessSettings):
     csrf_keys: KeyList
 
     redis_url: SecretStr | None = None
+    forward_auth_port: int | None = Field(default=None, ge=0, le=65535)
     gateway_replicas: int = Field(default=1, ge=1, le=10_000)
     gateway_workers: Workers = 1
 
@@ -102,6 +103,12 @@ class GatewaySettings(ProcessSettings):
             complaints.append("PUBLIC_BASE_URL: must be https when ENVIRONMENT=production")
         if complaints:
             raise ValueError("; ".join(complaints))
+        return self
+
+    @model_validator(mode="after")
+    def _asked_by_proxies_alone(self) -> Self:
+        if self.forward_auth_port is not None and not self.trusted_proxies:
+            raise ValueError("FORWARD_AUTH_PORT: needs TRUSTED_PROXIES, for nobody else may ask")
         return self
 
     @property

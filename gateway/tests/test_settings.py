@@ -5,6 +5,7 @@ import pytest
 from chassis.cores import available_cores
 from chassis.crypto import b64encode
 from chassis.settings import load
+from gateway.app import doors_of
 from gateway.settings import GatewaySettings
 from gateway.tests.upstreams import secret_of
 
@@ -110,6 +111,16 @@ class TestSettings:
         assert "PUBLIC_BASE_URL: must be https" in told
         assert "c" * 43 not in told
         assert configured(monkeypatch, ENVIRONMENT="development", **unfit).csrf_keys
+
+    def test_open_no_door_to_nobody(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """FORWARD_AUTH_PORT answers to TRUSTED_PROXIES alone, and there have to be some."""
+        with pytest.raises(SystemExit):
+            configured(monkeypatch, FORWARD_AUTH_PORT="9100")
+        assert "FORWARD_AUTH_PORT: needs TRUSTED_PROXIES" in capsys.readouterr().err
+        settings = configured(monkeypatch, FORWARD_AUTH_PORT="9100", TRUSTED_PROXIES="10.0.0.1")
+        assert doors_of(settings) == {"http": 8000, "forward-auth": 9100}
 
     def test_allow_plain_http_on_this_machine(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Loopback has no network to listen in on."""

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from chassis.clock import SystemClock
-from chassis.processes import Child
+from chassis.processes import Child, free_port
 from chassis.testing import eventually
 from gateway.tests.processes import Processes, is_alive, processes
 from gateway.tests.signing import Subject
@@ -22,6 +22,14 @@ pytestmark = pytest.mark.slow
 
 SHOP = "/shop/items"
 BOTH = {"0", "1"}
+PROTECTED = """
+[[route]]
+path = "/x"
+methods = ["GET"]
+hosts = ["reports.example.com"]
+upstream = "forward-auth"
+access = "public"
+"""
 
 
 @pytest.fixture
@@ -147,6 +155,35 @@ class TestKnowledge:
         await eventually(lambda: serve_both(gateway), within=30)
         allowed = (await statuses(gateway, 40, "/api/v1/users/me", Subject()))[200]
         assert 4 <= allowed <= 8
+
+
+class TestForwardAuth:
+    """The door for other proxies."""
+
+    async def test_is_answered_by_every_worker(self, tmp_path: Path) -> None:
+        """It is inherited like the public one."""
+        port = free_port()
+        routes = PRODUCT_ROUTES + PROTECTED
+        async with processes(
+            tmp_path,
+            routes=routes,
+            GATEWAY_WORKERS="2",
+            FORWARD_AUTH_PORT=str(port),
+            TRUSTED_PROXIES="127.0.0.1",
+        ) as gateway:
+            told = {"Host": "reports.example.com", "X-Forwarded-For": "203.0.113.7"}
+
+            async def answered() -> bool:
+                answers = await asyncio.gather(
+                    *(gateway.ask("/forward-auth/x", port=port, headers=told) for _ in range(16))
+                )
+                assert {answer.status for answer in answers} == {200}
+                route = {"route": "reports.example.com/x"}
+                return (
+                    await gateway.samples("gatehouse_http_requests_total", **route)
+                ).keys() == BOTH
+
+            await eventually(answered, within=30)
 
 
 class TestEnd:
