@@ -147,6 +147,7 @@ def _gateway(wiring: Wiring) -> dict[str, Any]:
     own = {
         "host": wiring.settings.host,
         "dev_inbox": True,
+        "gateway_workers": 1,  # this process is all there is
         "state_dir": wiring.data_dir.path / "gateway",
         "csrf_keys": wiring.data_dir.secret("csrf_key"),
     }

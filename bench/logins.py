@@ -35,8 +35,8 @@ from bench.cpu import seconds_of, seconds_of_tree
 from bench.figures import Table, percentile, verdict
 from bench.load import Answers, Client, arriving
 from bench.starting import Ground, five_processes, ground, one_process
+from chassis.cores import available_cores
 from chassis.testing import eventually
-from services.identity.hashing.cores import available_cores
 from services.identity.hashing.hasher import PasswordHasher
 from tests.platforms.crowd import Crowd
 from tests.platforms.five import FiveProcesses

@@ -20,13 +20,24 @@ Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 Reload = Callable[[], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """A port on which an app is served; *protocol* is uvicorn's HTTP protocol there."""
+
+    name: str
+    app: ASGIApp
+    port: int
+    protocol: type[asyncio.Protocol] | Literal["httptools"] = "httptools"
+
+
 @dataclass(kw_only=True)
 class Deployable:
     """One service or the gateway, ready to be served by `chassis.server`.
 
     `lifespan` opens what the app needs and closes it again; it is entered before the first
     request and left after the last. `protocol` is uvicorn's HTTP protocol for the public port.
-    `reload` is called on SIGHUP, by those who have something to read again.
+    `reload` is called on SIGHUP, by those who have something to read again. `doors` are further
+    ports beside the public one and that of the operators, on the same host as the former.
     """
 
     name: str
@@ -37,10 +48,17 @@ class Deployable:
     metrics: Metrics
     protocol: type[asyncio.Protocol] | Literal["httptools"] = "httptools"
     reload: Reload | None = None
+    doors: Sequence[Door] = ()
     ops: ASGIApp = field(init=False)
 
     def __post_init__(self) -> None:
         self.ops = ops_app(self.health, self.metrics)
+
+    @property
+    def all_doors(self) -> Sequence[Door]:
+        """Return the public port, then the others."""
+        public = Door(name="http", app=self.http, port=self.settings.port, protocol=self.protocol)
+        return (public, *self.doors)
 
 
 def service_app(

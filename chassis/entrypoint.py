@@ -34,10 +34,12 @@ def main(
     room: Path | None = None,
     *,
     commands: Mapping[str, Command] | None = None,
+    serve: Callable[[S], None] | None = None,
 ) -> None:
     """Serve the deployable *name* (its module), or bring its database up to date.
 
-    *room* is the folder of a service that has migrations; *commands* are what else it can do.
+    *room* is the folder of a service that has migrations; *commands* are what else it can do;
+    *serve* is how it is served when not by this one process.
     Exits 78 with every complaint when the settings are not complete.
     """
     own = commands or {}
@@ -52,7 +54,10 @@ def main(
     # Only the gateway, which has no room of migrations, can do without the broker.
     settings = load(settings_type, needs=("rabbitmq_url",) if room is not None else ())
     configure(level=settings.log_level, style=settings.log_format)
-    run(lambda: build(settings))
+    if serve is not None:
+        serve(settings)
+    else:
+        run(lambda: build(settings))
 
 
 async def _migrate(settings: MigrationSettings, script_location: Path) -> None:

@@ -9,12 +9,26 @@ import os
 import signal
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
-from chassis.app import Deployable, Reload
+from chassis.app import Reload
 from chassis.logs import get_logger
 
 log = get_logger(__name__)
+
+
+class Reloading(Protocol):
+    """A deployable, or what else reads something again; None: it has nothing to read."""
+
+    @property
+    def name(self) -> str:
+        """Return what it is called in the log."""
+        ...
+
+    @property
+    def reload(self) -> Reload | None:
+        """Return what to call."""
+        ...
 
 
 class Hangups:
@@ -24,7 +38,7 @@ class Hangups:
     gone. Use as an async context manager.
     """
 
-    def __init__(self, deployables: Sequence[Deployable], stop: asyncio.Event) -> None:
+    def __init__(self, deployables: Sequence[Reloading], stop: asyncio.Event) -> None:
         self._deployables = deployables
         self._stop = stop
         self._came = asyncio.Event()

@@ -72,6 +72,11 @@ class Child:
         """Whether it still runs."""
         return self._process.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """How it has ended, negative for a signal; None while it runs."""
+        return self._process.poll()
+
     def output(self) -> str:
         """Return what it has printed since its start."""
         with self.log.open("rb") as log:

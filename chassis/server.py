@@ -5,13 +5,13 @@ import contextlib
 import gc
 import signal
 import socket
-from collections.abc import Callable, Generator, Sequence
-from typing import Literal
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from typing import Any, Literal
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from chassis.app import Deployable
+from chassis.app import Deployable, Door
 from chassis.hangup import Hangups
 from chassis.logs import get_logger
 
@@ -31,19 +31,18 @@ class _Server(uvicorn.Server):
         yield
 
 
-class _Listener:
-    """One ASGI app on one port."""
+class Listener:
+    """One ASGI app on one socket that is bound."""
 
     def __init__(
         self,
         app: ASGIApp,
-        host: str,
-        port: int,
+        bound: socket.socket,
         *,
         drain_timeout: float,
         protocol: type[asyncio.Protocol] | Literal["httptools"] = "httptools",
     ) -> None:
-        self.socket = _bind(host, port)
+        self.socket = bound
         config = uvicorn.Config(
             app,
             loop="none",
@@ -80,12 +79,22 @@ class _Listener:
 
 
 class Serving:
-    """Deployables that are up; `addresses` tells where, by name."""
+    """Deployables that are up; `addresses` tells where, by name.
 
-    def __init__(self, deployables: Sequence[Deployable]) -> None:
+    A worker of several has its sockets *given*, by the names of its deployable's doors: then it has
+    no ops port, its parent has.
+    """
+
+    def __init__(
+        self,
+        deployables: Sequence[Deployable],
+        *,
+        given: Mapping[str, socket.socket] | None = None,
+    ) -> None:
         self._deployables = deployables
-        self._public: list[_Listener] = []
-        self._ops: list[_Listener] = []
+        self._given = given
+        self._public: list[Listener] = []
+        self._ops: list[Listener] = []
         self._resources = contextlib.AsyncExitStack()
         self.addresses: dict[str, tuple[str, int]] = {}
         self.ops_addresses: dict[str, tuple[str, int]] = {}
@@ -116,35 +125,54 @@ class Serving:
 
     async def _start_one(self, deployable: Deployable) -> None:
         settings = deployable.settings
-        drain = settings.drain_timeout_seconds
-        ops = _Listener(deployable.ops, settings.ops_host, settings.ops_port, drain_timeout=drain)
-        self._ops.append(ops)
-        self.ops_addresses[deployable.name] = ops.socket.getsockname()[:2]
-        await ops.start()
-        public = _Listener(
-            deployable.http,
-            settings.host,
-            settings.port,
-            drain_timeout=drain,
-            protocol=deployable.protocol,
-        )
-        self._public.append(public)
-        self.addresses[deployable.name] = public.socket.getsockname()[:2]
+        if self._given is None:
+            await self._start_ops(deployable)
+        doors = [self._open(deployable, door) for door in deployable.all_doors]
+        self.addresses[deployable.name] = doors[0].socket.getsockname()[:2]
         await self._resources.enter_async_context(deployable.lifespan())
-        await public.start()
+        for door in doors:
+            await door.start()
         deployable.health.started = True
         log.info("deployable.started", deployable=deployable.name, port=settings.port)
 
+    async def _start_ops(self, deployable: Deployable) -> None:
+        settings = deployable.settings
+        bound = bind(settings.ops_host, settings.ops_port)
+        drain = settings.drain_timeout_seconds
+        self._ops.append(Listener(deployable.ops, bound, drain_timeout=drain))
+        self.ops_addresses[deployable.name] = bound.getsockname()[:2]
+        await self._ops[-1].start()
+
+    def _open(self, deployable: Deployable, door: Door) -> Listener:
+        """Take the place of *door*; nothing is accepted there yet."""
+        settings = deployable.settings
+        given = self._given
+        self._public.append(
+            Listener(
+                door.app,
+                bind(settings.host, door.port) if given is None else given[door.name],
+                drain_timeout=settings.drain_timeout_seconds,
+                protocol=door.protocol,
+            )
+        )
+        return self._public[-1]
+
 
 async def serve(
-    deployables: Sequence[Deployable], *, on_started: Callable[[Serving], None] | None = None
+    deployables: Sequence[Deployable],
+    *,
+    given: Mapping[str, socket.socket] | None = None,
+    on_started: Callable[[Serving], None] | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then drain and return; SIGHUP reloads (`chassis.hangup`)."""
+    """Serve until SIGTERM or SIGINT, then drain and return; SIGHUP reloads (`chassis.hangup`).
+
+    *given* are the sockets of a worker (see `Serving`).
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    serving = Serving(deployables)
+    serving = Serving(deployables, given=given)
     async with Hangups(deployables, stop):
         await serving.start()
         _spare_the_collector()
@@ -158,13 +186,19 @@ async def serve(
 
 def run(build: Callable[[], Deployable]) -> None:
     """Build one deployable inside a uvloop and serve it: the body of every `__main__`."""
-    import uvloop  # noqa: PLC0415 - not there on Windows, where only the tests of pure parts run
 
     async def main() -> None:
         await serve([build()])
 
+    run_in_uvloop(main())
+
+
+def run_in_uvloop(main: Coroutine[Any, Any, None]) -> None:
+    """Run *main* in a loop of its own, to its end."""
+    import uvloop  # noqa: PLC0415 - not there on Windows, where only the tests of pure parts run
+
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
+        runner.run(main)
 
 
 def _spare_the_collector() -> None:
@@ -177,7 +211,8 @@ def _spare_the_collector() -> None:
     gc.set_threshold(_COLLECT_AFTER, 20, 20)
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int) -> socket.socket:
+    """Take a TCP port; nothing is accepted on it yet. Ends the process when it is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

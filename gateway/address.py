@@ -65,7 +65,7 @@ class ClientAddresses:
         current = parse_address(peer or "") or _UNKNOWN
         hops = [hop for value in forwarded_for for hop in value.split(",")]
         for hop in reversed(hops[-_MAX_HOPS:]):
-            if not self._trusts(current):
+            if not self.trusts(current):
                 return current
             address = parse_address(hop)
             if address is None:
@@ -73,5 +73,6 @@ class ClientAddresses:
             current = address
         return current
 
-    def _trusts(self, address: Address) -> bool:
+    def trusts(self, address: Address) -> bool:
+        """Say whether *address* is one of the trusted proxies."""
         return any(address in network for network in self._trusted)

@@ -1,10 +1,10 @@
 """How the gateway is put together; the only place that constructs."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from time import monotonic
 
-from chassis.app import Deployable
+from chassis.app import Deployable, Door
 from chassis.background import Background
 from chassis.bus import EventBus
 from chassis.clock import Clock, SystemClock
@@ -18,6 +18,7 @@ from gateway.block_feed import BINDINGS as BLOCKS
 from gateway.browser.wiring import browsers
 from gateway.cors import CrossOrigin
 from gateway.edge import Edge, Parts
+from gateway.forward_auth.door import ForwardAuth, Judges
 from gateway.knowledge import Knowledge, knowledge_of, signers_of
 from gateway.limits.limiter import Limiter
 from gateway.limits.wiring import Counting, counting_of
@@ -28,13 +29,19 @@ from gateway.proxy.headers import OutgoingHeaders
 from gateway.proxy.inbound import Forwarder
 from gateway.readiness import add_checks
 from gateway.revocations import BINDINGS as REVOCATIONS
+from gateway.routing.schema import FORWARD_AUTH
 from gateway.routing.source import RoutesInvalid
 from gateway.routing.wiring import Site, site_of
 from gateway.settings import GatewaySettings
+from gateway.shedding.lag import LoopLag
 
 
 def build(
-    settings: GatewaySettings, *, bus: EventBus | None = None, clock: Clock | None = None
+    settings: GatewaySettings,
+    *,
+    bus: EventBus | None = None,
+    clock: Clock | None = None,
+    lag: LoopLag | None = None,
 ) -> Deployable:
     """Build the gateway; *bus* None means RabbitMQ when its URL is set, else polling alone.
 
@@ -44,7 +51,7 @@ def build(
     metrics, health = Metrics(), Health()
     site = _site(settings, metrics)
     signers = signers_of(settings, clock)
-    knowledge = knowledge_of(settings, signers, clock, metrics)
+    knowledge = knowledge_of(settings, signers, clock, metrics, lag=lag)
     counting = counting_of(settings, clock, metrics)
     proxy = Proxy(
         signers=signers,
@@ -56,6 +63,7 @@ def build(
     proxy.use(site.routes.table.upstreams)
     limiter = counting.limiter
     edge = edge_of(settings, site, knowledge, limiter=limiter, proxy=proxy, metrics=metrics)
+    forward_auth = _forward_auth(settings, site, knowledge, limiter)
     with_events = bool(bus or settings.rabbitmq_url)
     add_checks(health, knowledge.keys, knowledge.revocations, with_events=with_events)
 
@@ -76,7 +84,14 @@ def build(
         metrics=metrics,
         protocol=GatewayProtocol,
         reload=reload,
+        doors=_doors(settings, forward_auth, metrics),
     )
+
+
+def doors_of(settings: GatewaySettings) -> Mapping[str, int]:
+    """Return the ports of all doors by their names: what a parent binds for its workers."""
+    asked = {} if settings.forward_auth_port is None else {FORWARD_AUTH: settings.forward_auth_port}
+    return {"http": settings.port} | asked
 
 
 def edge_of(
@@ -103,9 +118,38 @@ def edge_of(
             limiter=limiter,
             proxy=proxy,
             pages=site.pages,
+            shedding=knowledge.shedding,
             metrics=metrics,
         )
     )
+
+
+def _forward_auth(
+    settings: GatewaySettings, site: Site, knowledge: Knowledge, limiter: Limiter
+) -> ForwardAuth:
+    """Build what other proxies ask; it judges by what the edge judges by."""
+    return ForwardAuth(
+        Judges(
+            routes=site.routes,
+            addresses=ClientAddresses(settings.trusted_proxies),
+            blocks=knowledge.blocks,
+            shedding=knowledge.shedding,
+            modes=browsers(settings, knowledge.authentication).modes,
+            authentication=knowledge.authentication,
+            limiter=limiter,
+            denials=knowledge.denials,
+        )
+    )
+
+
+def _doors(settings: GatewaySettings, app: ForwardAuth, metrics: Metrics) -> Sequence[Door]:
+    """Return the doors beside the public one."""
+    served = RequestMiddleware(app, metrics=metrics, trust_request_id=False)
+    return [
+        Door(name=name, app=served, port=port, protocol=GatewayProtocol)
+        for name, port in doors_of(settings).items()
+        if name == FORWARD_AUTH
+    ]
 
 
 @asynccontextmanager
@@ -124,6 +168,7 @@ async def _alive(
         await stack.enter_async_context(knowledge.client)
         await stack.enter_async_context(knowledge.blocks.client)
         await stack.enter_async_context(background)
+        background.start("load", knowledge.shedding.watch)
         background.start("jwks", lambda: knowledge.keys.watch(background))
         background.start("revocations", lambda: knowledge.revocations.watch(background))
         await knowledge.blocks.load()

@@ -63,6 +63,15 @@ class Authentication:
         except InvalidToken:
             return None
 
+    def is_known(self, authorization: Sequence[str]) -> bool:
+        """Say whether the header has a token that was verified before and is not denied."""
+        try:
+            text = bearer_token(authorization)
+        except InvalidToken:
+            return False
+        token = self._tokens.find(text) if text else None
+        return token is not None and self._denylist.refusal(token) is None
+
     async def _any_of_ours(self, route: Route, credentials: Credentials) -> AccessToken | None:
         """Return the token, or None when it has expired or its session has ended.
 

@@ -1,8 +1,8 @@
 """The way of a request through the gateway, in the order in which it is judged.
 
-Client address → open requests → blocks → framing → host → path → route → mode and CSRF → token →
-limits → upstream, page or answer of our own. What is refused on the way is told to others later
-(`gateway.denials`).
+Client address → open requests → blocks → framing → host → path → route → load → mode and CSRF →
+token → limits → upstream, page or answer of our own. What is refused on the way is told to others
+later (`gateway.denials`).
 """
 
 from collections.abc import Sequence
@@ -36,6 +36,7 @@ from gateway.proxy.inbound import Forwarder, Inbound
 from gateway.reply import Reply
 from gateway.routing.live import LiveRoutes
 from gateway.routing.table import Route
+from gateway.shedding.shedding import Shedding
 
 # What a product's own answers get when they do not say it themselves; ours get all of the chassis'.
 _PRODUCT_HEADERS = raw_headers(
@@ -62,6 +63,7 @@ class Parts:
     limiter: Limiter
     proxy: Forwarder
     pages: HostedPages
+    shedding: Shedding
     metrics: Metrics
 
 
@@ -105,6 +107,7 @@ class Edge:
             await preflight(scope, receive, reply)
             return
         route = scope["route"] = table.find(segments, scope["method"])
+        parts.shedding.check(scope, route)
         credentials, token = await self._admit(scope, route, reply)
         await self._limit(route, address, token, reply)
         if route.upstream is None:

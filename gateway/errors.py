@@ -199,6 +199,13 @@ class TooManyOpenRequests(TooManyRequests):
     title = "Too many requests of this address are open: let some end first."
 
 
+class Overloaded(Unavailable):
+    """This gateway has more to do than it can: some are refused so that others are served."""
+
+    code = "overloaded"
+    title = "There is too much to do right now: try again in a moment."
+
+
 class UpstreamUnavailable(Unavailable):
     """One of our own services cannot be reached."""
 

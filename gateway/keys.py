@@ -44,6 +44,7 @@ class KeyStore:
         self._revoked: set[str] = set()
         self._fetching = asyncio.Lock()
         self._refetched: datetime | None = None
+        self._fetched_at = clock.now()
         self._wake = asyncio.Event()
         self._fetches = Counter(
             "gatehouse_gateway_jwks_fetches",
@@ -56,6 +57,11 @@ class KeyStore:
             "Keys that verify access tokens now.",
             registry=metrics.registry,
         )
+        Gauge(
+            "gatehouse_gateway_jwks_staleness_seconds",
+            "Age of the key set: since token was last asked for it and answered.",
+            registry=metrics.registry,
+        ).set_function(self._staleness)
 
     @property
     def loaded(self) -> bool:
@@ -106,6 +112,9 @@ class KeyStore:
                 current = await self._fetch()
             await background.pause(JWKS_POLL if current else _SOON, self._wake)
 
+    def _staleness(self) -> float:
+        return (self._clock.now() - self._fetched_at).total_seconds()
+
     def _may_refetch(self) -> bool:
         now = self._clock.now()
         if self._refetched is not None and now - self._refetched < REFETCH_EVERY:
@@ -115,6 +124,7 @@ class KeyStore:
 
     async def _fetch(self) -> bool:
         """Fetch the set; say whether that needs no second try soon."""
+        started = self._clock.now()
         try:
             keys = KeySet.from_jwks(await self._client.call("GET", JWKS_PATH, timeout=_TIMEOUT))
         except (DependencyUnavailable, RemoteProblem, InvalidKeySet) as error:
@@ -122,6 +132,7 @@ class KeyStore:
             log.warning("jwks.not_fetched", error=type(error).__name__)
             return False
         self._fetches.labels("fetched").inc()
+        self._fetched_at = started
         self._take(keys)
         # A replica of token that does not know of a revocation yet has no successor either.
         return self._revoked.isdisjoint(keys.kids)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from time import monotonic
 
 from chassis.assertions import AssertionSigner
 from chassis.clock import Clock
@@ -12,11 +13,14 @@ from gateway.authentication import Authentication
 from gateway.block_feed import BlockFeed
 from gateway.block_file import BlockFile
 from gateway.blocklist import BlockList
+from gateway.browser.cookies import PlatformCookies
 from gateway.denials import Denials
 from gateway.denylist import DenyList
 from gateway.keys import KeyStore
 from gateway.revocations import RevocationFeed
 from gateway.settings import GatewaySettings
+from gateway.shedding.lag import LoopLag
+from gateway.shedding.shedding import Shedding
 from gateway.streams import OpenStreams
 from gateway.tokens import VerifiedTokens
 
@@ -33,6 +37,7 @@ class Knowledge:
     streams: OpenStreams
     blocks: BlockFeed
     denials: Denials
+    shedding: Shedding
 
 
 def knowledge_of(
@@ -40,6 +45,8 @@ def knowledge_of(
     signers: Mapping[str, AssertionSigner],
     clock: Clock,
     metrics: Metrics,
+    *,
+    lag: LoopLag | None = None,
 ) -> Knowledge:
     """Build it; nothing is asked before the clients are opened."""
     tokens, denylist = VerifiedTokens(clock), DenyList(clock)
@@ -58,6 +65,7 @@ def knowledge_of(
     verifier = AccessTokenVerifier(
         issuer=settings.public_base_url, audience=settings.audience, clock=clock
     )
+    authentication = Authentication(verifier, keys, denylist, tokens)
     return Knowledge(
         client=client,
         keys=keys,
@@ -65,10 +73,23 @@ def knowledge_of(
             client, clock, metrics, denylist=denylist, tokens=tokens, streams=streams, keys=keys
         ),
         tokens=tokens,
-        authentication=Authentication(verifier, keys, denylist, tokens),
+        authentication=authentication,
         streams=streams,
         blocks=BlockFeed(audit, clock, metrics, blocks=BlockList(clock), file=file),
         denials=Denials(clock, metrics),
+        shedding=_shedding(settings, authentication, lag or LoopLag(monotonic), metrics),
+    )
+
+
+def _shedding(
+    settings: GatewaySettings, authentication: Authentication, lag: LoopLag, metrics: Metrics
+) -> Shedding:
+    return Shedding(
+        lag,
+        metrics,
+        above=settings.shed_above_ms / 1000,
+        authentication=authentication,
+        cookies=PlatformCookies(secure=not settings.on_plain_loopback),
     )
 
 

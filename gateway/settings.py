@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_v
 from pydantic_settings import NoDecode
 from yarl import URL
 
+from chassis.cores import available_cores
 from chassis.rates import Rate, RateField
 from chassis.settings import KeyList, Networks, ProcessSettings
 from gateway.weak_secrets import find_weak
@@ -22,6 +23,11 @@ def _words(value: object) -> object:
 
 RateSetting = Annotated[RateField, NoDecode]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+Workers = Annotated[
+    int,
+    Field(ge=1, le=1_000),
+    BeforeValidator(lambda value: available_cores() if value == "auto" else value),
+]
 
 
 class GatewaySettings(ProcessSettings):
@@ -43,8 +49,9 @@ class GatewaySettings(ProcessSettings):
     csrf_keys: KeyList
 
     redis_url: SecretStr | None = None
+    forward_auth_port: int | None = Field(default=None, ge=0, le=65535)
     gateway_replicas: int = Field(default=1, ge=1, le=10_000)
-    gateway_workers: int = Field(default=1, ge=1, le=1_000)
+    gateway_workers: Workers = 1
 
     trusted_proxies: Networks = ()
     allowed_hosts: Words = ()
@@ -52,6 +59,7 @@ class GatewaySettings(ProcessSettings):
     routes_file: Path | None = None
     state_dir: Path | None = None
     max_open_requests_per_address: int = Field(default=100, ge=1, le=100_000)
+    shed_above_ms: int = Field(default=250, ge=0, le=60_000)
     dev_inbox: bool = False
     docs_enabled: bool | None = None
 
@@ -95,6 +103,12 @@ class GatewaySettings(ProcessSettings):
             complaints.append("PUBLIC_BASE_URL: must be https when ENVIRONMENT=production")
         if complaints:
             raise ValueError("; ".join(complaints))
+        return self
+
+    @model_validator(mode="after")
+    def _asked_by_proxies_alone(self) -> Self:
+        if self.forward_auth_port is not None and not self.trusted_proxies:
+            raise ValueError("FORWARD_AUTH_PORT: needs TRUSTED_PROXIES, for nobody else may ask")
         return self
 
     @property

@@ -16,6 +16,7 @@ from gateway.settings import GatewaySettings
 
 _WIDTH = 12
 _PREFERENCE = "a literal beats a parameter, a parameter a rest"
+_BY_OTHERS = "other proxies, which ask at FORWARD_AUTH_PORT"
 _ASSUMED = ("public_base_url", "identity_url", "token_url", "notify_url", "audit_url")
 
 Line = tuple[str, str]
@@ -24,8 +25,10 @@ Line = tuple[str, str]
 def summary(settings: GatewaySettings, table: RouteTable) -> Iterator[Line]:
     """Say what the files hold: the platform's routes by number, an operator's one by one."""
     own = str(settings.routes_file)
-    mine = [route for route in table.routes if _file_of(route) == own]
-    yield "Built in", f"{len(table.routes) - len(mine)} routes"
+    asked = [route for host in table.protected.values() for route in host.routes]
+    routes = [*table.routes, *asked]
+    mine = [route for route in routes if _file_of(route) == own]
+    yield "Built in", f"{len(routes) - len(mine)} routes"
     if settings.routes_file is None:
         yield "Own", "none: ROUTES_FILE names no file, nor does --file"
         return
@@ -152,7 +155,9 @@ def _changes(changes: HeaderChanges) -> Iterator[str]:
 def _target(route: Route) -> str:
     if route.upstream is not None:
         return f"{route.upstream.name} at {', '.join(route.upstream.urls)}"
-    return f"the page {route.page}" if route.page else f"the gateway's own answer {route.answer}"
+    if route.page:
+        return f"the page {route.page}"
+    return f"the gateway's own answer {route.answer}" if route.answer else _BY_OTHERS
 
 
 def _whom(route: Route) -> str:

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chassis.rates import Rate
-from gateway.routing.schema import SCOPE_PREFIX, LimitSpec, RouteSpec, UpstreamSpec
+from gateway.routing.schema import (
+    FORWARD_AUTH,
+    SCOPE_PREFIX,
+    LimitSpec,
+    RouteSpec,
+    UpstreamSpec,
+)
 from gateway.routing.source import RoutesInvalid, Source, read_source
 from gateway.routing.table import (
     Bounds,
@@ -78,8 +84,12 @@ class _Builder:
         for place, spec in self._specs:
             if spec.when and spec.when not in self._flags:
                 continue
+            route = self._route(spec, place)
             try:
-                table.add(self._route(spec, place))
+                for host in spec.hosts:
+                    table.protect(host, route)
+                if not spec.hosts:
+                    table.add(route)
             except DuplicateRoute as error:
                 self.complaints.append(f"{place}: {error}")
         return table
@@ -115,7 +125,7 @@ class _Builder:
         )
 
     def _unfit(self, spec: RouteSpec, upstream: Upstream | None) -> Iterable[str]:
-        if spec.upstream and upstream is None:
+        if spec.upstream not in (None, FORWARD_AUTH) and upstream is None:
             yield f"no upstream is called {spec.upstream}"
         if spec.page and spec.page not in self._pages:
             yield f"no page is called {spec.page}"
@@ -134,6 +144,8 @@ class _Builder:
             self._limits.setdefault(name, spec)
 
     def _add_upstream(self, spec: UpstreamSpec, place: str, *, service: bool) -> None:
+        if spec.name == FORWARD_AUTH:
+            self.complaints.append(f"{place}: upstream {spec.name}: the name means other proxies")
         if spec.name in self._upstreams:
             self.complaints.append(f"{place}: upstream {spec.name} is declared twice")
         self._timeouts[spec.name] = spec.read_timeout
@@ -157,7 +169,8 @@ class _Builder:
         except ValueError as error:
             self.complaints.append(f"{place}: route {spec.path}: {text} {error}")
             return None
-        scope = f"route:{','.join(sorted(spec.methods))}:{spec.path}@{rate}"
+        where = ",".join(sorted(spec.hosts)) + spec.path
+        scope = f"route:{','.join(sorted(spec.methods))}:{where}@{rate}"
         return Limit(name="route", scope=scope, rate=rate, key="user")
 
 

@@ -19,8 +19,13 @@ MAX_SECONDS = 3600
 SCOPE_PREFIX = "scope:"
 
 _NAME = r"[a-z][a-z0-9_-]{0,31}"
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,252}[a-z0-9])?(?!:80$|:443$)(?::[1-9][0-9]{0,4})?")
 _SEGMENT = re.compile(r"[A-Za-z0-9\-._~@]+|\{[a-z_]+(?:\.\.\.)?\}")
 _RESERVED = "internal"
+FORWARD_AUTH = "forward-auth"
+"""The upstream of routes that another proxy serves, and asks us about."""
+
+_OF_FORWARD_AUTH = frozenset({"path", "methods", "upstream", "hosts", "access", "limits", "when"})
 _OPEN_TO = frozenset({"public", "optional", "user"})
 # A role, or a scope-token (RFC 6749 §3.3).
 _ENTRY = re.compile(rf"{_NAME}|{SCOPE_PREFIX}[\x21\x23-\x5b\x5d-\x7e]{{1,128}}")
@@ -37,9 +42,13 @@ def _path(path: str) -> str:
         raise ValueError("is not a path of literal segments, {name}s and a last {name...}")
     if any(segment.endswith("...}") for segment in segments[:-1]):
         raise ValueError("{name...} stands for the rest, so it comes last")
-    if segments[0] == _RESERVED or segments[0].startswith("{"):
-        raise ValueError(f"must start with a word, and not with /{_RESERVED}")
     return path
+
+
+def _host(text: str) -> str:
+    if not _HOST.fullmatch(text):
+        raise ValueError("is not a host in lower case, with a port unless that is 80 or 443")
+    return text
 
 
 def _access(access: str | tuple[str, ...]) -> str | tuple[str, ...]:
@@ -65,6 +74,7 @@ def _base_url(text: str) -> str:
 
 
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
+Host = Annotated[str, AfterValidator(_host)]
 
 
 class _Spec(BaseModel):
@@ -121,6 +131,7 @@ class RouteSpec(_Spec):
     path: Annotated[str, AfterValidator(_path)]
     methods: Annotated[tuple[Method, ...], Field(min_length=1)]
     upstream: Name | None = None
+    hosts: Annotated[tuple[Host, ...], Field(max_length=64)] = ()
     page: Annotated[str, Field(pattern=r"^[a-z-]+\.[a-z]+$")] | None = None
     answer: Answer | None = None
     access: Annotated[str | tuple[str, ...], AfterValidator(_access)]
@@ -139,6 +150,19 @@ class RouteSpec(_Spec):
     def _one_target(self) -> Self:
         if sum(target is not None for target in (self.upstream, self.page, self.answer)) != 1:
             raise ValueError("needs either upstream or page or answer")
+        return self
+
+    @model_validator(mode="after")
+    def _of_this_host_or_others(self) -> Self:
+        if self.upstream == FORWARD_AUTH:
+            if not self.hosts:
+                raise ValueError(f"hosts: {FORWARD_AUTH} needs the hosts that the path is of")
+            if foreign := sorted(self.model_fields_set - _OF_FORWARD_AUTH):
+                raise ValueError(f"{foreign[0]}: is for what this gateway serves itself")
+        elif self.hosts:
+            raise ValueError(f"hosts: is for the upstream {FORWARD_AUTH}")
+        elif self.path.startswith((f"/{_RESERVED}/", "/{")) or self.path == f"/{_RESERVED}":
+            raise ValueError(f"path: must start with a word, and not with /{_RESERVED}")
         return self
 
 

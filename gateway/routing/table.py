@@ -1,7 +1,7 @@
 """The table requests are matched against."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chassis.errors import MethodNotAllowed, NotFound
 from chassis.rates import Rate
@@ -125,6 +125,8 @@ class RouteTable:
         self._root = _Node()
         self.routes: list[Route] = []
         self.upstreams: set[Upstream] = set()
+        self.protected: dict[str, RouteTable] = {}
+        """What other proxies serve and ask us about, by host: never found by a path of ours."""
         for route in routes:
             self.add(route)
 
@@ -143,13 +145,21 @@ class RouteTable:
         node = _descend(self._root, tuple(segments))
         return node.routes if node else {}
 
-    def add(self, route: Route) -> None:
-        """Add *route*. Raises DuplicateRoute, and has then added what is not a duplicate."""
+    def protect(self, host: str, route: Route) -> None:
+        """Add what another proxy serves at *host*, named with it. Raises DuplicateRoute."""
+        table = self.protected.setdefault(host, RouteTable())
+        table.add(replace(route, path=host + route.path), path=route.path)
+
+    def add(self, route: Route, *, path: str | None = None) -> None:
+        """Add *route*, at another *path* than its name says where one is given.
+
+        Raises DuplicateRoute, and has then added what is not a duplicate.
+        """
         self.routes.append(route)
         node = self._root
         if route.upstream is not None:
             self.upstreams.add(route.upstream)
-        for segment in route.path[1:].split("/"):
+        for segment in (path or route.path)[1:].split("/"):
             node = _child(node, segment)
         methods = set(route.methods)
         if "GET" in methods:

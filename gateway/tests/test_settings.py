@@ -2,8 +2,10 @@
 
 import pytest
 
+from chassis.cores import available_cores
 from chassis.crypto import b64encode
 from chassis.settings import load
+from gateway.app import doors_of
 from gateway.settings import GatewaySettings
 from gateway.tests.upstreams import secret_of
 
@@ -54,6 +56,11 @@ class TestSettings:
         assert str(settings.rate_limit_login) == "100/hour"
         assert settings.share == 6
 
+    def test_take_as_many_workers_as_there_are_cores(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """GATEWAY_WORKERS=auto; limits are divided by as many."""
+        settings = configured(monkeypatch, GATEWAY_WORKERS="auto")
+        assert settings.gateway_workers == settings.share == available_cores()
+
     @pytest.mark.parametrize(
         ("name", "value", "complaint"),
         [
@@ -63,6 +70,8 @@ class TestSettings:
             ("TRUSTED_PROXIES", "::ffff:0:0/96", "too wide"),
             ("TRUSTED_PROXIES", "10.0.0.0/8,0.0.0.0/1,128.0.0.0/1", "too wide"),
             ("RATE_LIMIT_LOGIN", "plenty", "is not a rate"),
+            ("GATEWAY_WORKERS", "0", "GATEWAY_WORKERS: Input should be greater"),
+            ("GATEWAY_WORKERS", "many", "GATEWAY_WORKERS: Input should be a valid integer"),
             ("CORS_ALLOWED_ORIGINS", "*", "is not an origin"),
             ("CORS_ALLOWED_ORIGINS", "https://a.example/", "is not an origin"),
             ("PUBLIC_BASE_URL", "http://auth.example.com", "must be https"),
@@ -102,6 +111,16 @@ class TestSettings:
         assert "PUBLIC_BASE_URL: must be https" in told
         assert "c" * 43 not in told
         assert configured(monkeypatch, ENVIRONMENT="development", **unfit).csrf_keys
+
+    def test_open_no_door_to_nobody(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """FORWARD_AUTH_PORT answers to TRUSTED_PROXIES alone, and there have to be some."""
+        with pytest.raises(SystemExit):
+            configured(monkeypatch, FORWARD_AUTH_PORT="9100")
+        assert "FORWARD_AUTH_PORT: needs TRUSTED_PROXIES" in capsys.readouterr().err
+        settings = configured(monkeypatch, FORWARD_AUTH_PORT="9100", TRUSTED_PROXIES="10.0.0.1")
+        assert doors_of(settings) == {"http": 8000, "forward-auth": 9100}
 
     def test_allow_plain_http_on_this_machine(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Loopback has no network to listen in on."""

@@ -16,6 +16,7 @@ from chassis.bus import EventBus
 from chassis.testing import eventually
 from gateway.app import build
 from gateway.settings import GatewaySettings
+from gateway.shedding.lag import LoopLag
 from gateway.tests.signing import ISSUER, Subject, access_token
 from gateway.tests.upstreams import (
     AuditService,
@@ -132,6 +133,7 @@ async def world(
     bus: EventBus | None = None,
     token: TokenService | None = None,
     audit: AuditService | None = None,
+    lag: LoopLag | None = None,
     wait_ready: bool = True,
     **settings: Any,
 ) -> AsyncIterator[World]:
@@ -142,7 +144,8 @@ async def world(
     async with serving(**apps) as urls, aiohttp.ClientSession() as client:
         routes = tmp_path / "routes.toml"
         routes.write_text(PRODUCT_ROUTES.format(shop=urls["shop"]))
-        gateway = build(make_settings(urls, **{"routes_file": routes, **settings}), bus=bus)
+        made = make_settings(urls, **{"routes_file": routes, **settings})
+        gateway = build(made, bus=bus, lag=lag)
         async with gateway.lifespan(), listening(gateway.http, gateway.protocol) as (host, port):
             gateway.health.started = True
             if wait_ready:

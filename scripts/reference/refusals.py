@@ -41,6 +41,7 @@ _ANYWHERE = (
     gateway.MisdirectedRequest,
     gateway.HeadersTooLarge,
     gateway.TooManyOpenRequests,
+    gateway.Overloaded,
     chassis.ServerError,
 )
 

@@ -3,6 +3,7 @@
 from chassis.assertions import AssertionSigner
 from chassis.bus import EventBus
 from chassis.clock import Clock
+from chassis.cores import available_cores
 from chassis.database import Database
 from chassis.internal import InternalClient
 from chassis.metrics import Metrics
@@ -14,7 +15,6 @@ from services.identity.hashing import (
     Hashing,
     HashPool,
     PasswordHasher,
-    available_cores,
 )
 from services.identity.name_keys import NameKeys
 from services.identity.passwords import PRESETS

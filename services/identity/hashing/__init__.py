@@ -1,6 +1,5 @@
 """Password hashes: how they are made and verified, and the bounded pool that computes them."""
 
-from services.identity.hashing.cores import available_cores
 from services.identity.hashing.foreign import UnreadableHash, read_hash
 from services.identity.hashing.hasher import Argon2Parameters, PasswordHasher, Verdict
 from services.identity.hashing.pool import HashPool, Priority
@@ -14,6 +13,5 @@ __all__ = [
     "Priority",
     "UnreadableHash",
     "Verdict",
-    "available_cores",
     "read_hash",
 ]

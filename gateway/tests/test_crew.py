@@ -1,0 +1,327 @@
+"""The parent's side of workers, with workers that do what a test says."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    generate_latest,
+)
+from prometheus_client.registry import Collector
+from structlog.testing import capture_logs
+
+from chassis.app import Deployable
+from chassis.backoff import Backoff
+from chassis.health import Health
+from chassis.metrics import Metrics
+from chassis.settings import ProcessSettings
+from chassis.testing import eventually
+from gateway.workers.channel import Channel, Question, Unanswered, answering
+from gateway.workers.crew import Crew
+from gateway.workers.exposition import Joined
+from gateway.workers.ops import ops_of
+from gateway.workers.worker import Inheritance, Worker
+
+
+class Scripted(Worker):
+    """A worker that ends when the test, or a signal it does not ignore, says so."""
+
+    def __init__(self, *, deaf: bool = False, mute: bool = False) -> None:
+        self.signals: list[signal.Signals] = []
+        self.code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._deaf = deaf
+        self._mute = mute
+
+    @property
+    def pid(self) -> int:
+        """Return some number."""
+        return 1
+
+    async def ask(self, question: Question, *, within: float | None = 2.0) -> bytes:
+        """Answer that all is well."""
+        del within
+        if self._mute or self.code.done():
+            raise Unanswered
+        return {"live": b"", "health": b"[]", "metrics": b""}[question]
+
+    async def ended(self) -> int:
+        """Wait for the end."""
+        return await self.code
+
+    def send(self, number: signal.Signals) -> None:
+        """Take a signal."""
+        self.signals.append(number)
+        if not self.code.done() and (number == signal.SIGKILL or not self._deaf):
+            self.code.set_result(0 if number == signal.SIGTERM else -number)
+
+
+Start = Callable[[], Awaitable[Worker]]
+
+
+def crew_of(size: int, start: Start, *, pause: float = 0.001, grace: float = 5) -> Crew:
+    """Return a crew whose pauses are known."""
+    return Crew(
+        size,
+        start,
+        grace=grace,
+        registry=CollectorRegistry(),
+        backoff=Backoff(first=timedelta(seconds=pause), cap=timedelta(seconds=60), jitter=0),
+    )
+
+
+@asynccontextmanager
+async def running(crew: Crew) -> AsyncIterator[asyncio.Task[int]]:
+    """Run *crew* for as long as the block lasts."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(crew.run(stop))
+    try:
+        yield task
+    finally:
+        stop.set()
+        await task
+
+
+class TestCrew:
+    """What the parent does when workers end."""
+
+    async def test_waits_longer_after_each_end(self) -> None:
+        """Until one has lived for a minute; another place is not kept waiting."""
+        started: list[Scripted] = []
+
+        async def start() -> Worker:
+            started.append(Scripted())
+            if len(started) > 2:
+                started[-1].code.set_result(-11)
+            return started[-1]
+
+        with capture_logs() as logs:
+            crew = crew_of(2, start)
+            async with running(crew):
+                await eventually(lambda: None not in crew.workers)
+                started[1].code.set_result(-11)
+                await eventually(lambda: len(started) > 6)
+                assert crew.workers[0] is started[0]
+        pauses = [entry["restart_in"] for entry in logs if entry["event"] == "worker.ended"]
+        assert pauses[:5] == [0.001, 0.002, 0.004, 0.008, 0.016]
+
+    async def test_tries_again_when_none_can_be_started(self) -> None:
+        """No memory, no process: the others go on."""
+        tries = 0
+
+        async def start() -> Worker:
+            nonlocal tries
+            tries += 1
+            if tries in (2, 3):
+                raise BlockingIOError
+            return Scripted()
+
+        crew = crew_of(2, start)
+        async with running(crew):
+            await eventually(lambda: None not in crew.workers)
+        assert tries == 4
+
+    async def test_ends_when_the_first_finds_the_configuration_wanting(self) -> None:
+        """Exit code 78, and no second one is started."""
+        started: list[Scripted] = []
+
+        async def start() -> Worker:
+            started.append(Scripted(mute=True))
+            started[-1].code.set_result(78)
+            return started[-1]
+
+        async with running(crew_of(3, start)) as task:
+            assert await task == 78
+        assert len(started) == 1
+
+    async def test_goes_on_when_a_later_one_does(self) -> None:
+        """A file that was broken meanwhile must not take the others down."""
+        started: list[Scripted] = []
+
+        async def start() -> Worker:
+            started.append(Scripted())
+            if len(started) in (3, 4):
+                started[-1].code.set_result(78)
+            return started[-1]
+
+        crew = crew_of(2, start)
+        async with running(crew):
+            await eventually(lambda: len(started) == 2)
+            started[1].code.set_result(-9)
+            await eventually(lambda: len(started) == 5 and None not in crew.workers)
+            assert crew.workers[0] is started[0]
+
+    async def test_kills_what_does_not_end_in_its_time(self) -> None:
+        """After SIGTERM and the grace, SIGKILL."""
+        started: list[Scripted] = []
+
+        async def start() -> Worker:
+            started.append(Scripted(deaf=True))
+            return started[-1]
+
+        crew = crew_of(2, start, grace=0.05)
+        async with running(crew):
+            await eventually(lambda: None not in crew.workers)
+        assert [worker.signals for worker in started] == [[signal.SIGTERM, signal.SIGKILL]] * 2
+
+    async def test_is_not_ready_while_a_place_is_empty(self) -> None:
+        """Nor while it drains."""
+        started: list[Scripted] = []
+
+        async def start() -> Worker:
+            started.append(Scripted(deaf=True))
+            return started[-1]
+
+        crew = crew_of(2, start, pause=60, grace=0.05)
+        async with running(crew):
+            await eventually(lambda: None not in crew.workers)
+            assert await asked(crew, "/health/ready") == (200, b"[]")
+            started[1].code.set_result(-9)
+            await eventually(lambda: None in crew.workers)
+            assert await asked(crew, "/health/ready") == (503, b'["worker 1"]')
+            assert (await asked(crew, "/health/live"))[0] == 200
+        assert await asked(crew, "/health/ready") == (503, b'["draining"]')
+
+
+async def asked(crew: Crew, path: str) -> tuple[int, bytes]:
+    """Ask the ops app; return the status and what is failing, as JSON."""
+    messages = []
+
+    async def send(message: object) -> None:
+        messages.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b""}
+    await ops_of(crew, CollectorRegistry())(scope, _nothing, send)
+    start, body = messages[0], messages[1]
+    assert isinstance(start, dict)
+    assert isinstance(body, dict)
+    return start["status"], body["body"].partition(b'"failing":')[2].removesuffix(b"}").strip()
+
+
+async def _nothing() -> dict[str, str]:
+    return {"type": "http.disconnect"}
+
+
+class TestChannel:
+    """How parent and worker speak."""
+
+    async def test_answers_what_is_asked_at_once(self) -> None:
+        """Each question gets its own answer; one that nobody waits for is passed over."""
+        deployable, alone = example(), asyncio.Event()
+        async with speaking(deployable, alone) as channel:
+            health, text, live = await asyncio.gather(
+                *(channel.ask(question, within=5) for question in ("health", "metrics", "live"))
+            )
+            assert health == b'["starting"]'
+            assert b"gatehouse_http_requests_in_flight 0.0" in text
+            assert live == b""
+            with pytest.raises(Unanswered):
+                await channel.ask("metrics", within=0)
+            assert await channel.ask("health", within=5) == b'["starting"]'
+        await eventually(alone.is_set)
+
+    async def test_ends_with_the_worker(self) -> None:
+        """Who waits for an answer learns of it, and so does who asks later."""
+        ours, theirs = socket.socketpair()
+        channel = Channel(*await asyncio.open_unix_connection(sock=ours))
+        asking = asyncio.create_task(channel.ask("health", within=None))
+        theirs.setblocking(False)
+        assert await asyncio.get_running_loop().sock_recv(theirs, 100) == b"1 health\n"
+        theirs.close()
+        with pytest.raises(Unanswered):
+            await asking
+        with pytest.raises(Unanswered):
+            await channel.ask("health", within=None)
+        await channel.close()
+
+    async def test_ends_a_worker_that_cannot_answer(self) -> None:
+        """It would be served by nobody's eyes."""
+        deployable, alone = example(), asyncio.Event()
+        async with speaking(deployable, alone) as channel:
+            deployable.metrics.registry.register(Broken())
+            with pytest.raises(Unanswered):
+                await channel.ask("metrics", within=5)
+            await eventually(alone.is_set)
+
+    def test_descriptors_travel_on_the_command_line(self) -> None:
+        """As they were written."""
+        given = Inheritance(channel=7, doors={"http": 5})
+        assert Inheritance.read(str(given)) == given
+
+
+class Broken(Collector):
+    """A collector that cannot collect."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Raise."""
+        raise ValueError
+
+    def describe(self) -> Iterable[Metric]:
+        """Name nothing."""
+        return []
+
+
+def example() -> Deployable:
+    """Return a deployable that was not started."""
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        yield
+
+    async def http(*_: object) -> None: ...
+
+    return Deployable(
+        name="example",
+        settings=ProcessSettings(port=0, ops_port=0),
+        http=http,
+        lifespan=lifespan,
+        health=Health(),
+        metrics=Metrics(),
+    )
+
+
+@asynccontextmanager
+async def speaking(deployable: Deployable, alone: asyncio.Event) -> AsyncIterator[Channel]:
+    """Give the parent's end of a channel, hung up when the block ends."""
+    ours, theirs = socket.socketpair()
+    async with answering(theirs, deployable, on_alone=alone.set):
+        channel = Channel(*await asyncio.open_unix_connection(sock=ours))
+        try:
+            yield channel
+        finally:
+            await channel.close()
+            await eventually(alone.is_set)
+
+
+class TestJoined:
+    """Metrics of several workers."""
+
+    def test_every_sample_says_whose_it_is(self) -> None:
+        """Every kind of metric, each described once, no value changed."""
+        text = generate_latest(Joined({"0": text_of(1), "1": text_of(2)})).decode()
+        for line in (
+            'c_total{l="a\\"b\\n",worker="0"} 1.0',
+            'c_total{l="a\\"b\\n",worker="1"} 2.0',
+            'g{worker="1"} 2.0',
+            'h_bucket{le="+Inf",worker="0"} 1.0',
+            'h_sum{worker="1"} 2.0',
+        ):
+            assert line in text.splitlines()
+        assert text.count("# TYPE h histogram") == text.count("# HELP g What.") == 1
+
+
+def text_of(value: float) -> str:
+    """Return the exposition of a worker."""
+    registry = CollectorRegistry()
+    Counter("c", "What.", ["l"], registry=registry).labels('a"b\n').inc(value)
+    Gauge("g", "What.", registry=registry).set(value)
+    Histogram("h", "What.", registry=registry).observe(value)
+    return generate_latest(registry).decode()
