@@ -45,6 +45,7 @@ class GatewaySettings(ProcessSettings):
     redis_url: SecretStr | None = None
     gateway_replicas: int = Field(default=1, ge=1, le=10_000)
     gateway_workers: int = Field(default=1, ge=1, le=1_000)
+    limit_leases: bool = True
 
     trusted_proxies: Networks = ()
     allowed_hosts: Words = ()

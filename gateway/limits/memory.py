@@ -24,7 +24,11 @@ class MemoryLimiter:
         self._max_keys = max_keys
         self._arrivals: dict[str, int] = {}
 
-    async def decide(
+    async def decide(self, demands: Sequence[Demand], token: AccessToken | None = None) -> Decision:
+        """Decide all *demands* of one request."""
+        return self.decide_now(demands, token)
+
+    def decide_now(
         self,
         demands: Sequence[Demand],
         token: AccessToken | None = None,  # noqa: ARG002 - the deny list in memory was asked before

@@ -1,10 +1,12 @@
 """How limits are counted: in Redis when there is one, with memory to fall back on."""
 
 from dataclasses import dataclass
+from time import monotonic_ns
 
 from chassis.clock import Clock
 from chassis.metrics import Metrics
 from gateway.limits.failover import FailoverLimiter
+from gateway.limits.leases import LeasedLimiter
 from gateway.limits.limiter import Limiter
 from gateway.limits.memory import MemoryLimiter
 from gateway.limits.redis import RedisLimiter
@@ -31,4 +33,10 @@ def counting_of(settings: GatewaySettings, clock: Clock, metrics: Metrics) -> Co
     if settings.redis_url is None:
         return Counting(memory=memory)
     redis = RedisLimiter.from_url(settings.redis_url.get_secret_value())
-    return Counting(memory=memory, redis=redis, failover=FailoverLimiter(redis, memory, metrics))
+    leases = LeasedLimiter(redis, _microseconds, share=settings.share, lease=settings.limit_leases)
+    failover = FailoverLimiter(redis, leases, memory, metrics)
+    return Counting(memory=memory, redis=redis, failover=failover)
+
+
+def _microseconds() -> int:
+    return monotonic_ns() // 1000

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from redis.asyncio import Redis
 
 from chassis.rates import Rate
 from chassis.testing import FixedClock
@@ -154,8 +155,9 @@ class TestRedis:
         """Keys expire by themselves."""
         limiter = RedisLimiter.from_url(redis_url, timeout=5)
         await limiter.decide([demand("5/minute", key="mortal")])
-        left = await limiter._redis.pttl("gatehouse:limit:mortal")
         await limiter.close()
+        async with Redis.from_url(redis_url) as redis:
+            left = await redis.pttl("gatehouse:limit:mortal")
         assert 0 < left <= 12_000
 
     @pytest.mark.real
@@ -163,7 +165,8 @@ class TestRedis:
         """A restarted Redis has no scripts; the next call brings it again."""
         limiter = RedisLimiter.from_url(redis_url, timeout=5)
         await limiter.decide([demand("5/minute")])
-        await limiter._redis.script_flush()
+        async with Redis.from_url(redis_url) as redis:
+            await redis.script_flush()
         decision = await limiter.decide([demand("5/minute")])
         await limiter.close()
         assert decision.allowed
