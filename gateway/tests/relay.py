@@ -18,6 +18,10 @@ class Relay:
         self._server_address = (host, port)
         self._writers: list[asyncio.StreamWriter] = []
 
+    def vanish(self) -> None:
+        """Lose from now on what either side sends."""
+        self.vanishing = True
+
     def cut(self) -> None:
         """Reset all connections."""
         for writer in self._writers:
@@ -27,7 +31,11 @@ class Relay:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Relay one connection."""
         self.connections += 1
-        server_reader, server_writer = await asyncio.open_connection(*self._server_address)
+        try:
+            server_reader, server_writer = await asyncio.open_connection(*self._server_address)
+        except OSError:
+            writer.transport.abort()
+            return
         self._writers += [writer, server_writer]
         with suppress(OSError):
             await asyncio.gather(

@@ -36,9 +36,7 @@ async def limiter(relay: Relay) -> AsyncIterator[RedisLimiter]:
 
 async def many(limiter: RedisLimiter, number: int, *, key: str = "k") -> list[Decision]:
     """Ask for *number* decisions at once, each of a key of its own."""
-    return await asyncio.gather(
-        *(limiter.decide([demand(f"{key}{one}")]) for one in range(number))
-    )
+    return await asyncio.gather(*(limiter.decide([demand(f"{key}{one}")]) for one in range(number)))
 
 
 @pytest.mark.real
