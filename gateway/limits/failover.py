@@ -74,11 +74,14 @@ class FailoverLimiter:
         """Decide all *demands* of one request. Raises TokenRevoked, TokenStale."""
         if self.available:
             try:
-                return await self._leases.decide(demands, token)
+                decision = await self._leases.decide(demands, token)
             except AnswerUnusable:
                 self._unusable.inc()
             except LimiterUnavailable as error:
                 self._lose(str(error))
+            else:
+                self._memory.remember(decision)
+                return decision
         return self._memory.decide_now(demands, token)
 
     async def watch(self, background: Background) -> None:

@@ -17,10 +17,17 @@ class Relay:
         """Whether what either side sends gets lost; connecting works."""
         self._server_address = (host, port)
         self._writers: list[asyncio.StreamWriter] = []
+        self._serving: set[asyncio.Task[None]] = set()
 
     def vanish(self) -> None:
         """Lose from now on what either side sends."""
         self.vanishing = True
+
+    async def close(self) -> None:
+        """Reset all connections and wait until nothing is passed on any more."""
+        self.cut()
+        if self._serving:
+            await asyncio.wait(self._serving)
 
     def cut(self) -> None:
         """Reset all connections."""
@@ -28,9 +35,14 @@ class Relay:
             writer.transport.abort()
         self._writers.clear()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Relay one connection."""
         self.connections += 1
+        serving = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             server_reader, server_writer = await asyncio.open_connection(*self._server_address)
         except OSError:
@@ -67,5 +79,5 @@ async def relaying(url: str) -> AsyncIterator[Relay]:
         yield relay
     finally:
         server.close()
-        relay.cut()
+        await relay.close()
         await server.wait_closed()

@@ -22,12 +22,13 @@ from gateway.limits.failover import FailoverLimiter
 from gateway.limits.leases import LeasedLimiter
 from gateway.limits.limiter import Decision, Demand, LimiterUnavailable
 from gateway.limits.memory import MemoryLimiter
-from gateway.limits.redis import RedisLimiter
+from gateway.limits.redis import TIMEOUT, RedisLimiter
 from gateway.tests.relay import relaying
 from gateway.tests.world import World
 from gateway.tests.world import world as start_world
 
 LOGIN = "/api/v1/auth/login"
+UNHURRIED = 1.0
 GAUGE = "gatehouse_gateway_limits_in_redis"
 
 
@@ -58,7 +59,7 @@ class TestFailover:
         assert [answer.status for answer in answers] == [200] * 4 + [429] * 2
 
     async def test_no_caller_sees_redis_go(self, tmp_path: Path, mortal_redis: RedisServer) -> None:
-        """Killed in the middle: no error, and the limit, divided by the replicas, still holds."""
+        """Killed in the middle: no error, and the limit, divided by the replicas, goes on."""
         settings: dict[str, Any] = {
             "redis_url": SecretStr(mortal_redis.url),
             "rate_limit_login": "6/minute",
@@ -70,7 +71,7 @@ class TestFailover:
             with capture_logs() as logs:
                 after = [await world.ask("POST", LOGIN) for _ in range(5)]
         assert [answer.status for answer in before] == [200, 200]
-        assert [answer.status for answer in after] == [200] * 3 + [429] * 2
+        assert [answer.status for answer in after] == [200] * 2 + [429] * 3  # a third was used
         assert [line["event"] for line in logs].count("redis.lost") == 1
 
     async def test_redis_is_used_again_when_it_is_back(
@@ -105,16 +106,18 @@ class TestFailover:
 class Failing:
     """A limiter with something to fail over to, in front of a Redis that a test takes away."""
 
-    def __init__(self, url: str, *, share: int = 1) -> None:
+    def __init__(self, url: str, *, share: int, patience: float) -> None:
         self.metrics = Metrics()
-        self.redis = RedisLimiter.from_url(url)
+        self.redis = RedisLimiter.from_url(url, timeout=patience)
         self.leases = LeasedLimiter(self.redis, lambda: monotonic_ns() // 1000, share=share)
         memory = MemoryLimiter(SystemClock(), share=share)
         self.limiter = FailoverLimiter(self.redis, self.leases, memory, self.metrics)
 
-    async def ask(self, number: int, *, rate: str = "1000/hour") -> list[Decision]:
+    async def ask(
+        self, number: int, *, rate: str = "1000/hour", key: str = "somebody"
+    ) -> list[Decision]:
         """Ask for *number* decisions at once."""
-        demand = Demand("test", "somebody", Rate.parse(rate))
+        demand = Demand("test", key, Rate.parse(rate))
         return await asyncio.gather(*(self.limiter.decide([demand]) for _ in range(number)))
 
     async def ready(self) -> None:
@@ -133,9 +136,11 @@ class Failing:
 
 
 @asynccontextmanager
-async def failing(url: str, *, share: int = 1) -> AsyncIterator[Failing]:
+async def failing(
+    url: str, *, share: int = 1, patience: float = UNHURRIED
+) -> AsyncIterator[Failing]:
     """Start a limiter and what watches it."""
-    made = Failing(url, share=share)
+    made = Failing(url, share=share, patience=patience)
     await made.ready()
     async with Background() as background:
         background.start("redis", lambda: made.limiter.watch(background))
@@ -150,7 +155,10 @@ class TestInFlight:
     @pytest.mark.parametrize("how", ["frozen", "killed", "vanished"])
     async def test_are_all_decided_by_memory(self, mortal_redis: RedisServer, how: str) -> None:
         """All of them, by the limit divided by the gateways; one line, one count."""
-        async with relaying(mortal_redis.url) as relay, failing(relay.url, share=4) as failing_:
+        async with (
+            relaying(mortal_redis.url) as relay,
+            failing(relay.url, share=4, patience=TIMEOUT) as failing_,
+        ):
             ways = {
                 "frozen": mortal_redis.freeze,
                 "killed": mortal_redis.kill,
@@ -167,6 +175,17 @@ class TestInFlight:
         assert later is not None
         assert (lost, failing_.count("redis_lost_total")) == (0, 1)
         assert [line["event"] for line in logs].count("redis.lost") == 1
+
+    async def test_have_no_new_allowance(self, mortal_redis: RedisServer) -> None:
+        """Whoever was refused by Redis is refused by memory, which allows others their share."""
+        async with failing(mortal_redis.url, share=2) as failing_:
+            used = await failing_.ask(12, rate="10/hour")
+            mortal_redis.kill()
+            after = await failing_.ask(3, rate="10/hour")
+            other = await failing_.ask(7, rate="10/hour", key="somebody else")
+        assert [answer.allowed for answer in used].count(True) == 10
+        assert [answer.allowed for answer in after] == [False] * 3
+        assert [answer.allowed for answer in other].count(True) == 5
 
     async def test_are_not_asked_twice_by_the_next_ones(self, mortal_redis: RedisServer) -> None:
         """While it is known to be away nothing is sent but probes, one after the other."""
