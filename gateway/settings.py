@@ -52,6 +52,7 @@ class GatewaySettings(ProcessSettings):
     forward_auth_port: int | None = Field(default=None, ge=0, le=65535)
     gateway_replicas: int = Field(default=1, ge=1, le=10_000)
     gateway_workers: Workers = 1
+    limit_leases: bool = True
 
     trusted_proxies: Networks = ()
     allowed_hosts: Words = ()

@@ -32,7 +32,7 @@ from chassis.testing.servers import (
     offer_redis,
     postgres,
     rabbitmq_given,
-    redis,
+    redis_given,
     sources,
 )
 from chassis.testing.servers.redis import InstalledRedis
@@ -69,7 +69,7 @@ def ignore(_line: str) -> None:
 @pytest.fixture
 def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Be on a machine without programs, wheels, Docker, apt or settings; give its PATH."""
-    for variable in (postgres.URL_VARIABLE, redis.URL_VARIABLE, rabbitmq_given.URL_VARIABLE):
+    for variable in (postgres.URL_VARIABLE, redis_given.URL_VARIABLE, rabbitmq_given.URL_VARIABLE):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(postgres, "find_installations", list)
@@ -177,13 +177,13 @@ class TestGiven:
         assert bare_machine.exists()
         address = f"127.0.0.1:{free_port()}"
         monkeypatch.setenv(postgres.URL_VARIABLE, f"postgresql://postgres@{address}/postgres")
-        monkeypatch.setenv(redis.URL_VARIABLE, f"redis://{address}")
+        monkeypatch.setenv(redis_given.URL_VARIABLE, f"redis://{address}")
         monkeypatch.setenv(rabbitmq_given.URL_VARIABLE, f"amqp://{address}")
         monkeypatch.setenv(rabbitmq_given.API_VARIABLE, f"http://{address}")
 
         with pytest.raises(ServerMissingError, match=postgres.URL_VARIABLE):
             available_postgres()
-        with pytest.raises(ServerMissingError, match=redis.URL_VARIABLE):
+        with pytest.raises(ServerMissingError, match=redis_given.URL_VARIABLE):
             offer_redis(say=ignore)().start()
         with pytest.raises(ServerMissingError, match=rabbitmq_given.URL_VARIABLE):
             offer_rabbitmq(say=ignore)().wait_ready()
@@ -193,7 +193,7 @@ class TestGiven:
     ) -> None:
         """Somebody's server is neither killed nor restarted."""
         monkeypatch.setenv(postgres.URL_VARIABLE, postgres_server.admin_url)
-        monkeypatch.setenv(redis.URL_VARIABLE, "redis://127.0.0.1")
+        monkeypatch.setenv(redis_given.URL_VARIABLE, "redis://127.0.0.1")
         monkeypatch.setenv(rabbitmq_given.URL_VARIABLE, "amqp://127.0.0.1")
         (given,) = available_postgres()
 
@@ -252,6 +252,16 @@ class TestRedis:
 
         async with Redis.from_url(own_redis.url) as client:
             assert await client.get("key") is None
+
+    async def test_can_be_frozen(self, own_redis: RedisServer) -> None:
+        """It listens, says nothing, and goes on where it was."""
+        async with Redis.from_url(own_redis.url, socket_timeout=0.2) as client:
+            await client.set("key", "value")
+            own_redis.freeze()
+            with pytest.raises(RedisError):
+                await client.get("key")
+            own_redis.thaw()
+            assert await client.get("key") == b"value"
 
     async def test_comes_from_the_wheel_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where none is installed, the wheel's Valkey serves."""

@@ -5,17 +5,21 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 
 from chassis.background import Background
+from chassis.backoff import Backoff
 from chassis.jwt import AccessToken
 from chassis.logs import get_logger
 from chassis.metrics import Metrics
-from gateway.limits.limiter import Decision, Demand, LimiterUnavailable
+from gateway.limits.leases import LeasedLimiter
+from gateway.limits.limiter import AnswerUnusable, Decision, Demand, LimiterUnavailable
 from gateway.limits.memory import MemoryLimiter
 from gateway.limits.redis import RedisLimiter
 
-_PROBE_EVERY = timedelta(milliseconds=500)
+_PAUSES = Backoff(first=timedelta(milliseconds=500), cap=timedelta(seconds=5))
+# A Redis that is lost again sooner was not back: it answers a probe, but not what it is for.
+_STEADY_SECONDS = 10.0
 log = get_logger(__name__)
 
 
@@ -23,47 +27,85 @@ class FailoverLimiter:
     """Decides by Redis; at its first failure by memory, until a probe finds Redis back.
 
     `watch` is the supervised task that probes: no request is ever the probe, and none waits for a
-    Redis that is known to be away.
+    Redis that is known to be away. One that comes and goes is probed after longer and longer
+    pauses.
     """
 
-    def __init__(self, redis: RedisLimiter, memory: MemoryLimiter, metrics: Metrics) -> None:
+    def __init__(
+        self, redis: RedisLimiter, leases: LeasedLimiter, memory: MemoryLimiter, metrics: Metrics
+    ) -> None:
         self._redis = redis
+        self._leases = leases
         self._memory = memory
         self._lost = asyncio.Event()
+        self._losses = 0
+        self._returned_at = 0.0
         self._gauge = Gauge(
             "gatehouse_gateway_limits_in_redis",
             "1 while limits are counted in Redis, 0 while in this process.",
             registry=metrics.registry,
         )
         self._gauge.set(1)
+        self._lost_count = Counter(
+            "gatehouse_gateway_limits_redis_lost",
+            "Times that counting went from Redis to this process.",
+            registry=metrics.registry,
+        )
+        self._unusable = Counter(
+            "gatehouse_gateway_limits_unusable_answers",
+            "Decisions taken in this process because Redis had no answer to this one.",
+            registry=metrics.registry,
+        )
 
     @property
     def available(self) -> bool:
         """Whether Redis decides now."""
         return not self._lost.is_set()
 
+    def decide_now(
+        self, demands: Sequence[Demand], token: AccessToken | None = None
+    ) -> Decision | None:
+        """Decide without asking Redis; None when it has to be asked."""
+        if self.available:
+            return self._leases.decide_now(demands, token)
+        return self._memory.decide_now(demands, token)
+
     async def decide(self, demands: Sequence[Demand], token: AccessToken | None = None) -> Decision:
         """Decide all *demands* of one request. Raises TokenRevoked, TokenStale."""
         if self.available:
             try:
-                return await self._redis.decide(demands, token)
+                decision = await self._leases.decide(demands, token)
+            except AnswerUnusable:
+                self._unusable.inc()
             except LimiterUnavailable as error:
                 self._lose(str(error))
-        return await self._memory.decide(demands)
+            else:
+                self._memory.remember(decision)
+                return decision
+        return self._memory.decide_now(demands, token)
 
     async def watch(self, background: Background) -> None:
         """Bring Redis back into use once it answers again; never returns."""
         while True:
             await self._lost.wait()
-            await background.pause(_PROBE_EVERY)
+            await background.pause(_PAUSES.delay(self._losses))
             with suppress(LimiterUnavailable):
                 await self._redis.check()
-                self._lost.clear()
-                self._gauge.set(1)
-                log.info("redis.returned")
+                self._return()
 
     def _lose(self, error: str) -> None:
-        if self.available:  # many requests may fail at once; one line says it
-            self._lost.set()
-            self._gauge.set(0)
-            log.warning("redis.lost", error=error)
+        if not self.available:  # many requests may fail at once; one line says it
+            return
+        lasted = asyncio.get_running_loop().time() - self._returned_at
+        self._losses = 1 if lasted > _STEADY_SECONDS else self._losses + 1
+        self._lost.set()
+        self._leases.forget()
+        self._gauge.set(0)
+        self._lost_count.inc()
+        log.warning("redis.lost", error=error)
+
+    def _return(self) -> None:
+        self._returned_at = asyncio.get_running_loop().time()
+        self._lost.clear()
+        self._gauge.set(1)
+        log.info("redis.returned")

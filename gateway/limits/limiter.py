@@ -69,9 +69,19 @@ class Limiter(Protocol):
         """
         ...
 
+    def decide_now(
+        self, demands: Sequence[Demand], token: AccessToken | None = None
+    ) -> Decision | None:
+        """Decide as `decide` would when nobody else has to be asked; None when somebody has."""
+        ...
+
 
 class LimiterUnavailable(Exception):  # noqa: N818 - a state of the world
     """The counters cannot be reached."""
+
+
+class AnswerUnusable(LimiterUnavailable):
+    """The counters answer, but not this question: others are answered."""
 
 
 def judge(demands: Sequence[Demand], arrivals: Sequence[int], now_us: int) -> Decision:

@@ -4,28 +4,66 @@ The same call reads the deny list that token keeps there (D12 c).
 """
 
 import asyncio
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import Any, NamedTuple, Self
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from hiredis import ReplyError
 
 from chassis.clock import Clock
 from chassis.errors import Unauthenticated
 from chassis.jwt import AccessToken
 from contracts.denylist import denied_key
 from gateway.errors import TokenRevoked, TokenStale
-from gateway.limits.limiter import Decision, Demand, LimiterUnavailable, verdict
+from gateway.limits.endpoint import Endpoint
+from gateway.limits.limiter import AnswerUnusable, Decision, Demand, LimiterUnavailable, verdict
+from gateway.limits.pipeline import Pipeline
+from gateway.limits.wire import packed
+
+TIMEOUT = 0.08
+"""The longest a decision waits for Redis, in seconds; memory has decided before 100 ms are over."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PREFIX = "gatehouse:limit:"
-_CONNECTIONS = 32
 _DENIALS: Mapping[int, type[Unauthenticated]] = {1: TokenRevoked, 2: TokenStale}
-_SCRIPT = Path(__file__).with_name("gcra.lua")
+_SCRIPT = Path(__file__).with_name("gcra.lua").read_bytes()
+_BY_HASH = ("EVALSHA", hashlib.sha1(_SCRIPT, usedforsecurity=False).hexdigest())
+_BY_TEXT = ("EVAL", _SCRIPT)
+# Errors that tell something about a key; all others tell that this Redis is of no use now.
+_OF_A_KEY = ("WRONGTYPE",)
+
+
+class Claim(NamedTuple):
+    """What is asked of one limit: *wanted* requests at once, at least one.
+
+    Of an earlier claim *unused_us* of the allowance, in microseconds, were not used; they are given
+    back as far as they are still charged at the server's time *until_us*.
+    """
+
+    demand: Demand
+    wanted: int = 1
+    unused_us: int = 0
+    until_us: int = 0
+
+
+class Grant(NamedTuple):
+    """What one limit answers: its state after the charge, and how many of the wanted are granted.
+
+    It waits, and nothing is granted, when it refuses; without a wait another one did.
+    """
+
+    backlog_us: int
+    wait_us: int
+    granted: int
+
+
+class Granted(NamedTuple):
+    """What all limits of a request answer, at the server's time in microseconds."""
+
+    now_us: int
+    grants: Sequence[Grant]
 
 
 class RedisLimiter:
@@ -35,61 +73,80 @@ class RedisLimiter:
     tests. Close it with `close`.
     """
 
-    def __init__(self, redis: Redis, *, timeout: float, clock: Clock | None = None) -> None:
-        self._redis = redis
-        self._timeout = timeout
+    def __init__(self, pipeline: Pipeline, *, clock: Clock | None = None) -> None:
+        self._pipeline = pipeline
         self._clock = clock
-        self._script = redis.register_script(_SCRIPT.read_text(encoding="utf-8"))
 
     @classmethod
-    def from_url(cls, url: str, *, timeout: float = 0.1, clock: Clock | None = None) -> Self:
-        """Connect to *url*, lazily."""
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=_CONNECTIONS,
-            timeout=timeout,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 0),
-        )
-        return cls(Redis(connection_pool=pool), timeout=timeout, clock=clock)
+    def from_url(cls, url: str, *, timeout: float = TIMEOUT, clock: Clock | None = None) -> Self:
+        """Connect to *url*, lazily. Raises ValueError."""
+        return cls(Pipeline(Endpoint.of(url), timeout=timeout), clock=clock)
 
     async def decide(self, demands: Sequence[Demand], token: AccessToken | None = None) -> Decision:
         """Decide all *demands* of one request, and whether *token* lives, in one script call.
 
         Raises LimiterUnavailable, TokenRevoked, TokenStale.
         """
-        keys = [_PREFIX + demand.key for demand in demands] + _denials_of(token)
-        arguments: list[str | int] = [self._now(), "" if token is None else token.ver]
-        for demand in demands:
-            arguments += [demand.rate.period_us, demand.rate.interval_us]
-        try:
-            async with asyncio.timeout(self._timeout):
-                numbers: list[int] = await self._script(keys=keys, args=arguments)
-        except (RedisError, TimeoutError, OSError) as error:
-            raise LimiterUnavailable(type(error).__name__) from error
-        if len(numbers) == 1:
-            raise _DENIALS[numbers[0]]
-        pairs = zip(numbers[::2], numbers[1::2], strict=True)
-        return Decision(tuple(verdict(d, *pair) for d, pair in zip(demands, pairs, strict=True)))
+        granted = await self.claim([Claim(demand) for demand in demands], token)
+        pairs = zip(demands, granted.grants, strict=True)
+        return Decision(tuple(verdict(d, grant.backlog_us, grant.wait_us) for d, grant in pairs))
+
+    async def claim(self, claims: Sequence[Claim], token: AccessToken | None = None) -> Granted:
+        """Charge what all *claims* want, or nothing when one limit refuses even one request.
+
+        Raises LimiterUnavailable, TokenRevoked, TokenStale.
+        """
+        keys = [_PREFIX + claim.demand.key for claim in claims] + _denials_of(token)
+        call: list[str | int] = [len(keys), *keys, self._now(), "" if token is None else token.ver]
+        for demand, wanted, unused_us, until_us in claims:
+            rate = demand.rate
+            call += (rate.period_us, rate.interval_us, wanted, unused_us, until_us)
+        return _granted(await self._call(call), len(claims))
 
     async def check(self) -> None:
         """Ask whether Redis can write. Raises LimiterUnavailable."""
-        try:
-            async with asyncio.timeout(self._timeout):
-                await self._redis.set(f"{_PREFIX}probe", b"1", px=1000)
-        except (RedisError, TimeoutError, OSError) as error:
-            raise LimiterUnavailable(type(error).__name__) from error
+        answer = await self._pipeline.ask(packed("SET", f"{_PREFIX}probe", "1", "PX", 1000))
+        if isinstance(answer, ReplyError):
+            raise _unusable(answer)
 
     async def close(self) -> None:
-        """Give the connections back."""
-        await self._redis.aclose()
-        await self._redis.connection_pool.disconnect()
+        """Give the connection back."""
+        await self._pipeline.close()
+
+    async def _call(self, call: Sequence[str | int]) -> Any:
+        asked = asyncio.get_running_loop().time()
+        answer = await self._pipeline.ask(packed(*_BY_HASH, *call))
+        if isinstance(answer, ReplyError) and str(answer).startswith("NOSCRIPT"):
+            try:
+                async with asyncio.timeout_at(asked + self._pipeline.timeout):
+                    answer = await self._pipeline.ask(packed(*_BY_TEXT, *call))
+            except TimeoutError as error:
+                raise LimiterUnavailable(type(error).__name__) from error
+        if isinstance(answer, ReplyError):
+            raise _unusable(answer) from answer
+        return answer
 
     def _now(self) -> str | int:
         if self._clock is None:
             return ""
         return (self._clock.now() - _EPOCH) // timedelta(microseconds=1)
+
+
+def _granted(answer: Any, limits: int) -> Granted:
+    """Read an answer. Raises AnswerUnusable, TokenRevoked, TokenStale."""
+    match answer:
+        case [int(denial)] if denial in _DENIALS:
+            raise _DENIALS[denial]
+        case [int(now), *numbers] if len(numbers) == 3 * limits:
+            return Granted(now, [Grant(*numbers[at : at + 3]) for at in range(0, 3 * limits, 3)])
+        case _:
+            raise AnswerUnusable("NotAnAnswer")
+
+
+def _unusable(error: ReplyError) -> LimiterUnavailable:
+    """Return what an error reply means: this decision cannot be had, or none at all."""
+    code = str(error).split(maxsplit=1)[0]
+    return AnswerUnusable(code) if code in _OF_A_KEY else LimiterUnavailable(code)
 
 
 def _denials_of(token: AccessToken | None) -> list[str]:

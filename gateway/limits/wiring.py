@@ -1,10 +1,12 @@
 """How limits are counted: in Redis when there is one, with memory to fall back on."""
 
 from dataclasses import dataclass
+from time import monotonic_ns
 
 from chassis.clock import Clock
 from chassis.metrics import Metrics
 from gateway.limits.failover import FailoverLimiter
+from gateway.limits.leases import LeasedLimiter
 from gateway.limits.limiter import Limiter
 from gateway.limits.memory import MemoryLimiter
 from gateway.limits.redis import RedisLimiter
@@ -27,8 +29,20 @@ class Counting:
 
 def counting_of(settings: GatewaySettings, clock: Clock, metrics: Metrics) -> Counting:
     """Build what *settings* ask for."""
-    memory = MemoryLimiter(clock, share=settings.share)
     if settings.redis_url is None:
-        return Counting(memory=memory)
-    redis = RedisLimiter.from_url(settings.redis_url.get_secret_value())
-    return Counting(memory=memory, redis=redis, failover=FailoverLimiter(redis, memory, metrics))
+        return Counting(memory=MemoryLimiter(clock, share=settings.share))
+    url = settings.redis_url.get_secret_value()
+    return counting_in(url, clock, metrics, share=settings.share, lease=settings.limit_leases)
+
+
+def counting_in(url: str, clock: Clock, metrics: Metrics, *, share: int, lease: bool) -> Counting:
+    """Build what counts in the Redis of *url*, together with others: *share* in all."""
+    redis = RedisLimiter.from_url(url)
+    leases = LeasedLimiter(redis, _microseconds, share=share, lease=lease)
+    memory = MemoryLimiter(clock, share=share)
+    failover = FailoverLimiter(redis, leases, memory, metrics)
+    return Counting(memory=memory, redis=redis, failover=failover)
+
+
+def _microseconds() -> int:
+    return monotonic_ns() // 1000

@@ -112,7 +112,7 @@ class _Builder:
             access=spec.access if isinstance(spec.access, str) else "user",
             roles=roles,
             scopes=scopes,
-            limits=tuple(filter(None, (self._limit(spec, text, place) for text in spec.limits))),
+            limits=self._limits_of(spec, place),
             body_limit=body_limit if spec.body_limit is None else spec.body_limit,
             read_timeout=spec.read_timeout
             or self._timeouts.get(spec.upstream or "", _PAGE_TIMEOUT),
@@ -150,6 +150,11 @@ class _Builder:
             self.complaints.append(f"{place}: upstream {spec.name} is declared twice")
         self._timeouts[spec.name] = spec.read_timeout
         self._upstreams[spec.name] = _upstream(spec, service=service)
+
+    def _limits_of(self, spec: RouteSpec, place: str) -> tuple[Limit, ...]:
+        """Return each of the limits once, however often it is named: a request counts once."""
+        limits = filter(None, (self._limit(spec, text, place) for text in spec.limits))
+        return tuple(dict.fromkeys(limits))
 
     def _limit(self, spec: RouteSpec, text: str, place: str) -> Limit | None:
         if "/" in text:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from redis.asyncio import Redis
 
 from chassis.rates import Rate
 from chassis.testing import FixedClock
@@ -145,6 +146,29 @@ class TestMemory:
         assert len(limiter._arrivals) <= 10
         assert not (await limiter.decide([demand("1/hour", key="long")])).allowed
 
+    async def test_holds_no_more_than_twice_what_has_not_refilled(self, clock: FixedClock) -> None:
+        """Those who come once are forgotten as others come."""
+        limiter = MemoryLimiter(clock)
+        for number in range(20_000):
+            await limiter.decide([demand("5/second", key=f"once {number}")])
+            clock.advance(timedelta(milliseconds=1))
+        assert len(limiter._arrivals) <= 1_000
+
+    async def test_takes_over_what_was_counted_elsewhere(self, clock: FixedClock) -> None:
+        """Of a limit that is used up by a quarter or more; its own share of it is as used up."""
+        other, limiter = MemoryLimiter(clock), MemoryLimiter(clock, share=2)
+        for key, number in (("little", 4), ("much", 10)):
+            for _ in range(number):
+                limiter.remember(await other.decide([demand("20/minute", key=key)]))
+        left = {
+            key: [(await limiter.decide([demand("20/minute", key=key)])).allowed for _ in range(11)]
+            for key in ("little", "much")
+        }
+        assert {key: answers.count(True) for key, answers in left.items()} == {
+            "little": 10,
+            "much": 5,
+        }
+
 
 class TestRedis:
     """What only Redis has."""
@@ -154,8 +178,9 @@ class TestRedis:
         """Keys expire by themselves."""
         limiter = RedisLimiter.from_url(redis_url, timeout=5)
         await limiter.decide([demand("5/minute", key="mortal")])
-        left = await limiter._redis.pttl("gatehouse:limit:mortal")
         await limiter.close()
+        async with Redis.from_url(redis_url) as redis:
+            left = await redis.pttl("gatehouse:limit:mortal")
         assert 0 < left <= 12_000
 
     @pytest.mark.real
@@ -163,7 +188,8 @@ class TestRedis:
         """A restarted Redis has no scripts; the next call brings it again."""
         limiter = RedisLimiter.from_url(redis_url, timeout=5)
         await limiter.decide([demand("5/minute")])
-        await limiter._redis.script_flush()
+        async with Redis.from_url(redis_url) as redis:
+            await redis.script_flush()
         decision = await limiter.decide([demand("5/minute")])
         await limiter.close()
         assert decision.allowed

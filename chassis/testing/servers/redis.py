@@ -3,17 +3,17 @@
 import importlib.util
 import os
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from chassis.processes import Child, free_port, wait_until
+from chassis.testing.servers.redis_given import URL_VARIABLE, GivenRedis
 from chassis.testing.servers.sources import (
     Container,
-    ForeignServerError,
     Say,
     ServerMissingError,
     apt_install,
@@ -21,7 +21,6 @@ from chassis.testing.servers.sources import (
     docker_answers,
 )
 
-URL_VARIABLE = "GATEHOUSE_TEST_REDIS_URL"
 IMAGE_VARIABLE = "GATEHOUSE_TEST_REDIS_IMAGE"
 IMAGE = "redis:7-alpine"
 
@@ -51,6 +50,14 @@ class RedisServer(Protocol):
 
     def restart(self) -> None:
         """Start it again on the same port, empty. Raises ForeignServerError."""
+        ...
+
+    def freeze(self) -> None:
+        """Stop it from running: it listens and says nothing. Raises ForeignServerError."""
+        ...
+
+    def thaw(self) -> None:
+        """Let it run again, if it is frozen."""
         ...
 
     def flush(self) -> None:
@@ -104,41 +111,19 @@ class InstalledRedis:
         self.kill()
         self.start()
 
+    def freeze(self) -> None:
+        """Stop it from running."""
+        if self._child is not None:
+            self._child.send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it run again."""
+        if self._child is not None:
+            self._child.send(signal.SIGCONT)
+
     def flush(self) -> None:
         """Empty it."""
         _call(self._port, b"FLUSHALL\r\n")
-
-
-class GivenRedis:
-    """The server that the environment names: used, never controlled or emptied."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def start(self) -> None:
-        """Check that somebody listens there."""
-        parts = urlsplit(self.url)
-        try:
-            address = (parts.hostname or "127.0.0.1", parts.port or 6379)
-            socket.create_connection(address, timeout=_ANSWER_SECONDS).close()
-        except OSError:
-            raise ServerMissingError(f"{URL_VARIABLE} is set, but no Redis answers there") from None
-
-    def stop(self) -> None:
-        """Do nothing: it is not ours."""
-
-    def kill(self) -> None:
-        """Refuse."""
-        raise ForeignServerError(
-            f"the server of {URL_VARIABLE} is not ours: unset it for fault tests"
-        )
-
-    def restart(self) -> None:
-        """Refuse."""
-        self.kill()
-
-    def flush(self) -> None:
-        """Do nothing: what is in it may be somebody's."""
 
 
 class DockerRedis:
@@ -171,6 +156,14 @@ class DockerRedis:
         """Start the container again, emptied."""
         self.kill()
         self.start()
+
+    def freeze(self) -> None:
+        """Stop it from running."""
+        self._container.freeze()
+
+    def thaw(self) -> None:
+        """Let it run again."""
+        self._container.thaw()
 
     def flush(self) -> None:
         """Empty it."""

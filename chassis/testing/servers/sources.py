@@ -63,6 +63,15 @@ class Container:
             _docker("kill", self._id)
         self._detach()
 
+    def freeze(self) -> None:
+        """Stop what runs in it from running."""
+        _docker("pause", self._id)
+
+    def thaw(self) -> None:
+        """Let it run again, if it is frozen."""
+        with contextlib.suppress(ServerMissingError):
+            _docker("unpause", self._id)
+
     def remove(self) -> None:
         """Remove it and its files."""
         _docker("rm", "--force", "--volumes", self._id)
