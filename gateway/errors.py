@@ -45,6 +45,17 @@ class HeadersTooLarge(Problem):
     title = "The request line or the headers are too large."
 
 
+class ExpectationUnknown(Problem):
+    """417: an expectation besides 100-continue (RFC 9110 §10.1.1)."""
+
+    status = HTTPStatus.EXPECTATION_FAILED
+    code = "expectation_unknown"
+    title = "The only expectation met here is 100-continue."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Connection": "close"})
+
+
 class MisdirectedRequest(Problem):
     """421: the Host is not ours (RFC 9110 §15.5.20)."""
 

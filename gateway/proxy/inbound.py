@@ -45,7 +45,7 @@ class Inbound:
     def check_length(self) -> None:
         """Look at the announced length of the body. Raises PayloadTooLarge."""
         if (self.framing.content_length or 0) > self.route.body_limit:
-            raise PayloadTooLarge
+            raise PayloadTooLarge(headers={"Connection": "close"})  # it would still come
 
 
 class Forwarder(Protocol):
