@@ -27,9 +27,10 @@ class FeedingProtocol(ReadingProtocol):
         self._over = False
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser; what follows the last request of a connection is dropped."""
+        """Feed the parser, unless it has read the last request of the connection."""
         self._unset_keepalive_if_required()
         if self._over:
+            self._on_rest(data)
             return
         self._told = False
         try:
@@ -54,11 +55,15 @@ class FeedingProtocol(ReadingProtocol):
         """Read the body of a request that asks for an upgrade; its answer is the last."""
         if not self._body_is_left:
             self._over = True
+            self._on_rest(rest)
             return
         self._body_is_left = False
         self.parser = httptools.HttpRequestParser(_Body(self))
         head = b"POST / HTTP/1.1\r\n" + _framing_lines(self.headers) + b"\r\n"
         FeedingProtocol.data_received(self, head + rest)
+
+    def _on_rest(self, data: bytes) -> None:
+        """Take what follows the last request; here it is dropped."""
 
     def _on_too_quiet(self) -> None:
         raise NotImplementedError

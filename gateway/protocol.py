@@ -12,9 +12,10 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from chassis.errors import BadRequest, Problem, RequestTimeout
 from gateway.errors import AmbiguousRequest, HeadersTooLarge
-from gateway.feeding import FeedingProtocol, framed
+from gateway.feeding import framed
 from gateway.framing import MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
 from gateway.last_answer import last_answer, on_the_wire
+from gateway.switching import SwitchingProtocol
 
 HEADER_SECONDS = 10.0
 """How long a connection may take for the headers of a request."""
@@ -23,7 +24,7 @@ _DISCARDED_BYTES = 1024 * 1024
 _LINGER_SECONDS = 2.0
 
 
-class GatewayProtocol(FeedingProtocol):
+class GatewayProtocol(SwitchingProtocol):
     """uvicorn's protocol with limits on size, number and time, and problems for answers."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -118,6 +119,8 @@ class GatewayProtocol(FeedingProtocol):
             # the next on the connection would wait for ever.
             self.cycle.keep_alive = False
             self._body_is_left = framed(self.headers)
+            if not self._body_is_left:
+                self._offer()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body; one that nobody reads any more is discarded, to a limit."""

@@ -14,6 +14,7 @@ from chassis.middleware import RequestState
 from chassis.networks import Address
 from gateway.framing import Framing
 from gateway.routing.table import Route, Upstream
+from gateway.websocket.client import ClientSide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,7 @@ class Inbound:
 
     `target` is the authorised path with its query, byte for byte; `headers` are raw. `told` is
     what the upstream learns of the cookies, `proven_sid` the session of the CSRF token.
+    `websocket` is the client's end of the WebSocket connection that it asks for, where it may.
     """
 
     method: str
@@ -36,6 +38,7 @@ class Inbound:
     in_browser: bool = False
     told: Mapping[str, str] = field(default_factory=dict, repr=False)
     proven_sid: UUID | None = None
+    websocket: ClientSide | None = None
 
     @property
     def principal(self) -> Principal | None:
