@@ -37,6 +37,8 @@ from gateway.reply import Reply
 from gateway.routing.live import LiveRoutes
 from gateway.routing.table import Route
 from gateway.shedding.shedding import Shedding
+from gateway.websocket.client import client_side_of
+from gateway.websocket.handshake import asks_for_websocket
 
 # What a product's own answers get when they do not say it themselves; ours get all of the chassis'.
 _PRODUCT_HEADERS = raw_headers(
@@ -192,4 +194,5 @@ def _inbound(
         in_browser=credentials.in_browser,
         told=credentials.told_to(route, token),
         proven_sid=credentials.proven_sid,
+        websocket=client_side_of(scope) if route.websocket and asks_for_websocket(scope) else None,
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from starlette.types import Scope
 
-from gateway.errors import AmbiguousRequest, HeadersTooLarge
+from gateway.errors import AmbiguousRequest, ExpectationUnknown, HeadersTooLarge
 
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 1024
@@ -20,7 +20,15 @@ RawHeaders = Iterable[tuple[bytes, bytes]]
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
-_SINGLE = (b"host", b"content-length", b"transfer-encoding", b"authorization", b"content-type")
+_EXPECTED = (b"100-continue", b"")
+_SINGLE = (
+    b"host",
+    b"content-length",
+    b"transfer-encoding",
+    b"authorization",
+    b"content-type",
+    b"expect",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +44,22 @@ class Framing:
 
 
 def framing_of(scope: Scope) -> Framing:
-    """Return the request's framing. Raises HeadersTooLarge, AmbiguousRequest."""
+    """Return the request's framing.
+
+    Raises HeadersTooLarge, AmbiguousRequest, ExpectationUnknown.
+    """
     headers: list[tuple[bytes, bytes]] = scope["headers"]
     _refuse_too_large(scope, headers)
     single = _single_values(headers)
+    if b"expect" in single and single[b"expect"].lower() not in _EXPECTED:
+        raise ExpectationUnknown
     host = single.get(b"host")
     if host is None or not _HOST.fullmatch(host):
         raise AmbiguousRequest("Exactly one valid Host is needed.")
     coding, length = single.get(b"transfer-encoding"), single.get(b"content-length")
     if coding is not None:
-        if length is not None or coding.lower() != b"chunked":
+        old = scope["http_version"] == "1.0"  # which knows no codings (RFC 9112 §6.1)
+        if old or length is not None or coding.lower() != b"chunked":
             raise AmbiguousRequest("The length of the body is not certain.")
         return Framing(host.decode("ascii"), None, has_body=True)
     if length is not None and not _LENGTH.fullmatch(length):

@@ -12,8 +12,10 @@ from gateway.errors import AmbiguousPath
 # RFC 3986 §3.3 without `;` (path parameters are cut off by some servers); a `%` with two digits.
 _TARGET = re.compile(r"(?:/(?:[A-Za-z0-9\-._~!$&'()*+,=:@]|%[0-9A-Fa-f]{2})*)+")
 _QUERY = re.compile(r"[\x21-\x7e]*")
-# Encoded: controls, DEL, dot, slash, backslash, semicolon; and what decodes twice.
-_REFUSED_ESCAPES = re.compile(r"(?i)%(?:[01][0-9a-f]|7f|2e|2f|5c|3b|25(?=[0-9a-f]{2}))")
+# Encoded: controls, DEL, dot, slash, backslash, semicolon.
+_REFUSED_ESCAPES = re.compile(r"(?i)%(?:[01][0-9a-f]|7f|2e|2f|5c|3b)")
+# Left over when all is decoded: somebody behind could decode it once more.
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _EMPTY_OR_DOTS = frozenset({"", ".", ".."})
 
 
@@ -35,9 +37,12 @@ def segments_of(raw_path: bytes) -> tuple[str, ...]:
     if "%" not in text:
         return tuple(raw)
     try:
-        return tuple(unquote_to_bytes(segment).decode("utf-8") for segment in raw)
+        segments = tuple(unquote_to_bytes(segment).decode("utf-8") for segment in raw)
     except UnicodeDecodeError:
         raise AmbiguousPath from None
+    if any(_ESCAPE.search(segment) for segment in segments):
+        raise AmbiguousPath
+    return segments
 
 
 def target_of(raw_path: bytes, query: bytes) -> str:

@@ -7,28 +7,24 @@ and what cannot be parsed is answered with a problem like any other error.
 import asyncio
 from collections import deque
 from typing import Any
-from uuid import uuid4
 
-from starlette.responses import Response
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from chassis.errors import BadRequest, Problem, RequestTimeout
-from chassis.http import problem_response
-from chassis.logs import get_logger
-from chassis.middleware import SECURITY_HEADERS
 from gateway.errors import AmbiguousRequest, HeadersTooLarge
+from gateway.feeding import framed
 from gateway.framing import MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
-from gateway.unread import ReadingProtocol
+from gateway.last_answer import last_answer, on_the_wire
+from gateway.switching import SwitchingProtocol
 
 HEADER_SECONDS = 10.0
 """How long a connection may take for the headers of a request."""
 
 _DISCARDED_BYTES = 1024 * 1024
 _LINGER_SECONDS = 2.0
-log = get_logger(__name__)
 
 
-class GatewayProtocol(ReadingProtocol):
+class GatewayProtocol(SwitchingProtocol):
     """uvicorn's protocol with limits on size, number and time, and problems for answers."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -40,6 +36,7 @@ class GatewayProtocol(ReadingProtocol):
         self._refusal: Problem | None = None
         self._refused = False
         self._begun = False
+        self._in_body = False
         self._cycles: deque[RequestResponseCycle] = deque()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own
@@ -64,6 +61,8 @@ class GatewayProtocol(ReadingProtocol):
         """Take bytes off the wire; after a refusal they are only counted."""
         if not self._refused:
             super().data_received(data)
+            if self._timer is None and self._answered and not self.transport.is_closing():
+                self._start_timer()  # what is no request is no sign of life either
             return
         self._discarded += len(data)
         if self._discarded > _DISCARDED_BYTES:
@@ -72,7 +71,7 @@ class GatewayProtocol(ReadingProtocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
-        self._begun = True
+        self._told = self._begun = True
         self._header_bytes = 0
         self._headers_complete = False
         self._start_timer()
@@ -80,6 +79,7 @@ class GatewayProtocol(ReadingProtocol):
     def on_url(self, url: bytes) -> None:
         """Take a piece of the request target."""
         super().on_url(url)
+        self._told = True
         if len(self.url) > MAX_TARGET_BYTES:
             self._refuse(HeadersTooLarge())
 
@@ -91,34 +91,66 @@ class GatewayProtocol(ReadingProtocol):
         """
         if not self._headers_complete:
             super().on_header(name, value)
+        self._told = True
         self._header_bytes += len(name) + len(value) + 4
         if len(self.headers) > MAX_HEADERS or self._header_bytes > MAX_HEADER_BYTES:
             self._refuse(HeadersTooLarge())
 
     def on_headers_complete(self) -> None:
-        """Judge the form of the request target, then let uvicorn begin."""
+        """Judge version and form of the request target, then let uvicorn begin."""
         self._stop_timer()
-        self._headers_complete = True
+        self._told = self._headers_complete = True
+        version = self.parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            self._refuse(AmbiguousRequest("Only HTTP/1.1 and HTTP/1.0 are spoken here."))
+        if version == "1.0":
+            self.expect_100_continue = False  # RFC 9110 §10.1.1
         if not self.url.startswith(b"/") or b"#" in self.url:
             # Absolute form names a second host; authority and asterisk form are for proxies; a
             # fragment is never sent (RFC 9112 §3.2).
             self._refuse(AmbiguousRequest("The request target is not a path."))
         super().on_headers_complete()
+        self._in_body = True
         while self._cycles and self._cycles[0].response_complete:
             self._cycles.popleft()
         self._cycles.append(self.cycle)
         if self.parser.should_upgrade():
-            # The parser reads nothing after an upgrade, also one we do not make: without this a
-            # next request on the connection would wait for ever.
+            # The parser reads no request after an upgrade, also one we do not make: without this
+            # the next on the connection would wait for ever.
             self.cycle.keep_alive = False
+            self._body_is_left = framed(self.headers)
+            if not self._body_is_left:
+                self._offer()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body; one that nobody reads any more is discarded, to a limit."""
         super().on_body(body)
+        self._told = True
         if self.cycle.response_complete:
             self._discarded += len(body)
             if self._discarded > _DISCARDED_BYTES:
                 self.transport.close()
+
+    def on_message_complete(self) -> None:
+        """End a request: what comes from now on belongs to another.
+
+        The parser takes `Connection: close` among the trailers for what it says, and reads no more.
+        """
+        super().on_message_complete()
+        self._begun = self._in_body = False
+        if not self.parser.should_keep_alive():
+            self._be_last()
+
+    def on_response_complete(self) -> None:
+        """End an answer; what is left of a body nobody wanted has its time too."""
+        super().on_response_complete()
+        if self._in_body and not self.transport.is_closing():
+            self._start_timer()
+
+    def _be_last(self) -> None:
+        self.cycle.keep_alive = False
+        if self.cycle.response_complete:
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what could not be parsed, and close.
@@ -127,6 +159,9 @@ class GatewayProtocol(ReadingProtocol):
         """
         del msg
         if self.transport.is_closing() or self._refused:
+            return
+        if self._answered and self._in_body:
+            self.transport.close()  # the rest of a request that has its answer
             return
         cycle = self.cycle
         answering = cycle is not None and not cycle.response_complete
@@ -142,7 +177,7 @@ class GatewayProtocol(ReadingProtocol):
         """End the request whose own body is broken, in its turn."""
         if self.pipeline:
             # Others are to be answered before it: the refusal takes its place in the queue.
-            refusal: Any = _response(self._refusal or BadRequest())
+            refusal: Any = last_answer(self._refusal or BadRequest())
             self.pipeline[0] = (cycle, refusal)
             self._refused = True
             return
@@ -153,8 +188,17 @@ class GatewayProtocol(ReadingProtocol):
             return
         self._hang_up()
 
+    @property
+    def _answered(self) -> bool:
+        """Whether every request whose headers are there has its answer."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _on_too_quiet(self) -> None:
+        self._refusal = HeadersTooLarge()
+        self.send_400_response("")
+
     def _hang_up(self) -> None:
-        self.transport.write(_bytes(_response(self._refusal or BadRequest())))
+        self.transport.write(on_the_wire(last_answer(self._refusal or BadRequest())))
         self._linger()
 
     def _linger(self) -> None:
@@ -181,27 +225,8 @@ class GatewayProtocol(ReadingProtocol):
     def _time_out(self) -> None:
         if self.transport.is_closing():
             return
-        if not self._begun:  # not a byte was sent
+        if not self._begun:  # nobody asks anything
             self.transport.close()
             return
         self._refusal = RequestTimeout()
         self.send_400_response("")
-
-
-def _response(problem: Problem) -> Response:
-    """Return *problem* as the last answer of a connection."""
-    request_id = uuid4().hex
-    response = problem_response(problem, request_id=request_id)
-    log.warning("request.unreadable", reason=problem.code, request_id=request_id)
-    for name, value in SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
-    response.headers["X-Request-Id"] = request_id
-    response.headers["Connection"] = "close"
-    return response
-
-
-def _bytes(response: Response) -> bytes:
-    """Return *response* as it stands on the wire."""
-    lines = [name + b": " + value + b"\r\n" for name, value in response.raw_headers]
-    head = STATUS_LINE[response.status_code] + b"".join(lines) + b"\r\n"
-    return head + bytes(response.body)

@@ -35,7 +35,7 @@ class ReadingProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Take note that the client reads more slowly than it is answered: not for ever."""
         super().pause_writing()
-        self._wait_for_reader()
+        self.wait_for_reader()
 
     def resume_writing(self) -> None:
         """Take note that the client has read most of what was written."""
@@ -47,14 +47,15 @@ class ReadingProtocol(HttpToolsProtocol):
         """End a request, and wait for the client only so long when it was the last one."""
         super().on_response_complete()
         if self.transport.is_closing():
-            self._wait_for_reader()
+            self.wait_for_reader()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection, also one whose last answer is never read to its end."""
         super().timeout_keep_alive_handler()
-        self._wait_for_reader()
+        self.wait_for_reader()
 
-    def _wait_for_reader(self) -> None:
+    def wait_for_reader(self) -> None:
+        """Give the client its time to read what was written."""
         if self._unread is None:
             self._unread = self.loop.call_later(UNREAD_SECONDS, self._give_up)
 

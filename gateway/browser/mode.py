@@ -26,6 +26,7 @@ from gateway.errors import (
 )
 from gateway.framing import RawHeaders, values_of
 from gateway.routing.table import Route
+from gateway.websocket.handshake import asks_for_websocket
 
 CSRF_HEADER = "x-csrf-token"
 
@@ -91,6 +92,8 @@ class ClientModes:
         cookies = self._cookies.read(headers)
         if not cookies.access and not cookies.refresh:
             return Credentials()
+        if route.websocket and asks_for_websocket(scope):
+            self._origins.check_socket(headers)
         changes = scope["method"] not in _SAFE_METHODS
         return Credentials(
             in_browser=True,

@@ -45,6 +45,15 @@ class TrustedOrigins:
             return
         self.check_change(headers)
 
+    def check_socket(self, headers: RawHeaders) -> None:
+        """Let a WebSocket connection be opened by a page of an origin that is trusted by name.
+
+        Browsers send cookies along from any page, ask no leave (CORS) and let it read what comes;
+        but the Origin they always send (RFC 6455 §10.2). Raises CrossOriginRefused.
+        """
+        if _single(headers, b"origin") not in self._origins:
+            raise CrossOriginRefused
+
 
 def _single(headers: RawHeaders, name: bytes) -> str | None:
     """Return the one value, None when there is none. Raises CrossOriginRefused for two."""

@@ -120,6 +120,8 @@ def _conditions(route: Route, findings: Findings, settings: GatewaySettings) -> 
         yield "Body", f"at most {route.body_limit} bytes, {streamed}"
         yield "Timeouts", _timeouts(route)
     yield "Target", _target(route)
+    if route.websocket:
+        yield "WebSocket", f"passes; ends with its token, or idle for {route.idle_timeout:g} s"
     if route.bulkhead:
         yield "Bulkhead", f"{route.bulkhead}: connections of its own"
     for direction, changes in (

@@ -109,7 +109,7 @@ class RequestBody:
                 piece, more = await self._next()
                 size += len(piece)
                 if size > self._limit:
-                    raise PayloadTooLarge
+                    raise PayloadTooLarge(headers={"Connection": "close"})
                 self._patience.renew()
                 if piece:
                     yield piece

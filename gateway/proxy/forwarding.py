@@ -30,6 +30,7 @@ from gateway.proxy.trouble import Trouble
 from gateway.proxy.upstreams import Upstreams
 from gateway.routing.table import Upstream
 from gateway.streams import OpenStreams
+from gateway.websocket.forwarding import WebSockets
 
 log = get_logger(__name__)
 _GONE_WRONG = (UpstreamUnavailable, UpstreamLeftAlone, UpstreamBusy, UpstreamFailed, UpstreamSlow)
@@ -54,6 +55,7 @@ class Proxy:
         self._connections = Connections()
         self._upstreams = Upstreams(metrics, now)
         self._sender = Sender(self._connections, signers=signers, headers=headers, metrics=metrics)
+        self._websockets = WebSockets(headers, streams, metrics)
         self._failures = Counter(
             "gatehouse_gateway_upstream_failures",
             "Requests an upstream did not answer, by what went wrong.",
@@ -121,6 +123,9 @@ class Proxy:
         addresses.ensure_one()
         content = await _content(request, exchange.body)
         async with slots.holding():
+            if request.websocket is not None:
+                await self._websockets.exchange(exchange, request.websocket, addresses, send)
+                return
             call = await self._sender.open(exchange, content, addresses)
             try:
                 with self._streams.holding(request.token, exchange.leash.end):

@@ -14,6 +14,7 @@ from chassis.middleware import RequestState
 from chassis.networks import Address
 from gateway.framing import Framing
 from gateway.routing.table import Route, Upstream
+from gateway.websocket.client import ClientSide
 
 
 @dataclass(slots=True, kw_only=True)  # not frozen: each field of each request would cost a call
@@ -22,6 +23,7 @@ class Inbound:
 
     `target` is the authorised path with its query, byte for byte; `headers` are raw. `told` is
     what the upstream learns of the cookies, `proven_sid` the session of the CSRF token.
+    `websocket` is the client's end of the WebSocket connection that it asks for, where it may.
     """
 
     method: str
@@ -36,6 +38,7 @@ class Inbound:
     in_browser: bool = False
     told: Mapping[str, str] = field(default_factory=dict, repr=False)
     proven_sid: UUID | None = None
+    websocket: ClientSide | None = None
 
     @property
     def principal(self) -> Principal | None:
@@ -45,7 +48,7 @@ class Inbound:
     def check_length(self) -> None:
         """Look at the announced length of the body. Raises PayloadTooLarge."""
         if (self.framing.content_length or 0) > self.route.body_limit:
-            raise PayloadTooLarge
+            raise PayloadTooLarge(headers={"Connection": "close"})  # it would still come
 
 
 class Forwarder(Protocol):

@@ -29,6 +29,7 @@ BUILT_IN = Path(__file__).parents[1] / "routes.toml"
 _SERVICE_BODY_BYTES = 64 * 1024
 _PRODUCT_BODY_BYTES = 10 * 1024 * 1024
 _PAGE_TIMEOUT = 30.0
+_IDLE_TIMEOUT = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +123,8 @@ class _Builder:
             session=spec.session,
             stream_body=spec.stream_body or not service,
             bulkhead=spec.bulkhead,
+            websocket=spec.websocket,
+            idle_timeout=spec.idle_timeout or _IDLE_TIMEOUT,
         )
 
     def _unfit(self, spec: RouteSpec, upstream: Upstream | None) -> Iterable[str]:
@@ -132,6 +135,8 @@ class _Builder:
         product = upstream is not None and not upstream.service
         if spec.session and product:
             yield "session is for routes of our own services"
+        if spec.websocket and not product:
+            yield "websocket is for routes of products"
         if spec.headers.changes and not product:
             yield "headers is for routes of products"
         if spec.total_timeout and not spec.upstream:

@@ -143,6 +143,8 @@ class RouteSpec(_Spec):
     forward_token: bool = False
     session: SessionStep | None = None
     stream_body: bool = False
+    websocket: bool = False
+    idle_timeout: Seconds | None = None
     bulkhead: Name | None = None
     when: Flag | None = None
 
@@ -163,6 +165,16 @@ class RouteSpec(_Spec):
             raise ValueError(f"hosts: is for the upstream {FORWARD_AUTH}")
         elif self.path.startswith((f"/{_RESERVED}/", "/{")) or self.path == f"/{_RESERVED}":
             raise ValueError(f"path: must start with a word, and not with /{_RESERVED}")
+        return self
+
+    @model_validator(mode="after")
+    def _websockets(self) -> Self:
+        if self.websocket and "GET" not in self.methods:
+            raise ValueError("websocket needs GET: that is what asks for one")
+        if self.websocket and self.total_timeout:
+            raise ValueError("websocket does not go with total_timeout: it ends when it is idle")
+        if self.idle_timeout and not self.websocket:
+            raise ValueError("idle_timeout is for routes with websocket")
         return self
 
 

@@ -83,7 +83,8 @@ class Route:
     `body_limit` is in bytes. Times are in seconds: `read_timeout` is the longest silence of the
     upstream, `total_timeout` bounds the whole exchange. `session` is what it does with the
     caller's, `stream_body` passes a body on as it arrives. Routes of one `bulkhead` share
-    connections that no other route waits for.
+    connections that no other route waits for. A `websocket` passes through, until both sides have
+    been silent for `idle_timeout`.
     """
 
     place: str
@@ -104,6 +105,8 @@ class Route:
     session: SessionStep | None
     stream_body: bool
     bulkhead: str | None
+    websocket: bool = False
+    idle_timeout: float = 120.0
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from gateway.tests.world import world as start_world
 pytestmark = pytest.mark.usefixtures("quiet")
 
 SHOP = PRODUCT_ROUTES.format(shop="http://127.0.0.1:9001")
+UPGRADE = ("--header", "Upgrade: websocket", "--header", "Connection: Upgrade")
 ASKED = [
     ("GET", "/shop/orders/7?a=b", None, ()),
     ("GET", "/shop/orders/7?a=b", "user", ()),
@@ -107,7 +108,7 @@ class TestFiles:
         """No setting and no secret is needed."""
         assert run(tmp_path) == 0
         told = capsys.readouterr().out
-        assert "6 routes in" in told
+        assert "7 routes in" in told
         assert "GET /shop/orders/all → shop at http://127.0.0.1:9001; a user with admin" in told
 
     def test_says_everything_that_is_wrong(
@@ -182,6 +183,10 @@ class TestRequest:
             (["GET", "/nowhere"], ["404 Not Found, code not_found"]),
             (["GET", "/shop/%2e%2e/x"], ["400 Bad Request, code ambiguous_path"]),
             (["POST", "/shop/x", "--browser"], ["403 Forbidden, code cross_origin_refused"]),
+            (
+                ["GET", "/shop/live/x", "--browser", *UPGRADE],
+                ["WebSocket   passes; ends", "403 Forbidden, code cross_origin_refused"],
+            ),
         ],
     )
     def test_says_why_one_is_refused(

@@ -3,7 +3,7 @@
 import pytest
 from starlette.types import Scope
 
-from gateway.errors import AmbiguousPath, AmbiguousRequest, HeadersTooLarge
+from gateway.errors import AmbiguousPath, AmbiguousRequest, ExpectationUnknown, HeadersTooLarge
 from gateway.framing import MAX_HEADERS, framing_of
 from gateway.paths import segments_of, target_of
 
@@ -58,6 +58,7 @@ class TestSegments:
             b"/%zz",
             b"/a%2",
             b"/a%252e%252e/b",
+            b"/a/%25%32%65/b",
             b"/a b",
             b"/a?b",
             b"/a#b",
@@ -113,6 +114,7 @@ class TestFraming:
             [(b"host", b"a"), (b"content-length", b"3"), (b"transfer-encoding", b"chunked")],
             [(b"host", b"a"), (b"transfer-encoding", b"identity, chunked")],
             [(b"host", b"a"), (b"transfer-encoding", b"xchunked")],
+            [(b"host", b"a"), (b"expect", b"100-continue"), (b"expect", b"100-continue")],
             [(b"host", b"a"), (b"authorization", b"Bearer a"), (b"authorization", b"Bearer b")],
         ],
     )
@@ -123,6 +125,18 @@ class TestFraming:
         with pytest.raises(AmbiguousRequest) as refusal:
             framing_of(_scope(*headers))
         assert refusal.value.headers["Connection"] == "close"
+
+    def test_knows_no_chunks_in_http_1_0(self) -> None:
+        """A server of that time would take them for the next request."""
+        scope = _scope((b"host", b"a"), (b"transfer-encoding", b"chunked"))
+        with pytest.raises(AmbiguousRequest):
+            framing_of({**scope, "http_version": "1.0"})
+
+    @pytest.mark.parametrize("value", [b"200-ok", b"100-continue, x", b"100-continue;a=b"])
+    def test_refuses_expectations_it_does_not_know(self, value: bytes) -> None:
+        """Who expects what nobody does is told so at once."""
+        with pytest.raises(ExpectationUnknown):
+            framing_of(_scope((b"host", b"a"), (b"expect", value)))
 
     @pytest.mark.parametrize(
         "headers",
@@ -137,4 +151,9 @@ class TestFraming:
 
 
 def _scope(*headers: tuple[bytes, bytes]) -> Scope:
-    return {"headers": list(headers), "raw_path": b"/", "query_string": b""}
+    return {
+        "http_version": "1.1",
+        "headers": list(headers),
+        "raw_path": b"/",
+        "query_string": b"",
+    }

@@ -29,7 +29,7 @@ SPOOFED = {
     "Upgrade": "h2c",
     "Connection": "X-Drop-Me, close",
     "X-Drop-Me": "1",
-    "Expect": "nothing",
+    "Expect": "100-continue",
     "X-User-Id": "admin",
     "X-User": "admin",
     "X-Roles": "admin",

@@ -158,6 +158,12 @@ class TestFiles:
             (('access = ["admin"]', 'access = ["scope:"]'), "neither a role nor scope:"),
             (('access = ["admin"]', 'access = ["scope:a b"]'), "neither a role nor scope:"),
             (('access = "public"', 'access = "public"\ntotal_timeout = 0'), "total_timeout"),
+            (('methods = ["POST"]', 'methods = ["POST"]\nwebsocket = true'), "needs GET"),
+            (('methods = ["POST"]', 'methods = ["POST"]\nidle_timeout = 5'), "with websocket"),
+            (
+                ('methods = ["POST"]', 'methods = ["GET"]\nwebsocket = true\ntotal_timeout = 5'),
+                "does not go with total_timeout",
+            ),
             (("[[route]]", "[[route"), "line"),
         ],
     )

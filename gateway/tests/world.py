@@ -72,6 +72,13 @@ methods = ["GET"]
 upstream = "shop"
 access = "user"
 forward_token = true
+
+[[route]]
+path = "/shop/live/{{rest...}}"
+methods = ["GET"]
+upstream = "shop"
+access = "user"
+websocket = true
 """
 
 
