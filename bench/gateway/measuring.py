@@ -1,0 +1,104 @@
+"""One measurement of one system: as much as it takes, then what all are offered alike."""
+
+from dataclasses import dataclass
+
+import redis
+
+from bench.cpu import rss_of_tree, seconds_of_tree
+from bench.gateway.arrivals import Offered, offer
+from bench.gateway.ground import System
+from bench.gateway.saturation import Answered, saturate
+
+_WARM_UP_SECONDS = 1
+_SCRIPTS = ("cmdstat_evalsha", "cmdstat_eval", "cmdstat_fcall")
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What Redis has spent: CPU seconds, and script calls."""
+
+    cpu: float
+    calls: int
+
+    def since(self, earlier: "Spent") -> "Spent":
+        """Return what was spent since then."""
+        return Spent(self.cpu - earlier.cpu, self.calls - earlier.calls)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one system did in one round; `cpu` (seconds) and `redis` are what `answered` took.
+
+    `offered` is None where no fixed load was offered.
+    """
+
+    answered: Answered
+    cpu: float
+    redis: "Spent"
+    rss_mib: float
+    offered: Offered | None
+
+    @property
+    def per_core_second(self) -> float:
+        """Return the answers of one second of a core of its own, Redis not counted."""
+        return self.answered.requests / self.cpu if self.cpu else 0.0
+
+    @property
+    def redis_calls(self) -> float:
+        """Return how often Redis ran a script for one answer."""
+        return self.redis.calls / self.answered.requests if self.answered.requests else 0.0
+
+    @property
+    def redis_microseconds(self) -> float:
+        """Return what Redis spent on one answer."""
+        return self.redis.cpu / self.answered.requests * 1e6 if self.answered.requests else 0.0
+
+    @property
+    def bad(self) -> int:
+        """Return how many requests were not answered with 2xx."""
+        return self.answered.bad + (self.offered.bad if self.offered else 0)
+
+
+class Meter:
+    """Loads systems, each for *seconds* at saturation and *offered_seconds* at a fixed rate."""
+
+    def __init__(self, redis_url: str, *, seconds: int, offered_seconds: float) -> None:
+        self._redis = redis.Redis.from_url(redis_url)
+        self._seconds = seconds
+        self._offered_seconds = offered_seconds
+
+    def measure(self, system: System, *, rate: float | None) -> Measured:
+        """Load *system* after a moment that does not count; *rate* is that of the fixed load."""
+        self.saturate(system, seconds=_WARM_UP_SECONDS)
+        cpu, spent = seconds_of_tree(system.pid), self._redis_spent()
+        answered = self.saturate(system, seconds=self._seconds)
+        return Measured(
+            answered=answered,
+            cpu=seconds_of_tree(system.pid) - cpu,
+            redis=self._redis_spent().since(spent),
+            offered=self._offer(system, rate) if rate and system.row.offered else None,
+            rss_mib=rss_mib(system),
+        )
+
+    def saturate(self, system: System, *, seconds: int) -> Answered:
+        """Load it with the tokens that come next."""
+        first = system.sent % system.tokens.count
+        answered = saturate(system.url, system.tokens, first=first, seconds=seconds)
+        system.sent += answered.requests
+        return answered
+
+    def _offer(self, system: System, rate: float) -> Offered:
+        return offer(system.url, system.tokens, rate=rate, seconds=self._offered_seconds)
+
+    def _redis_spent(self) -> Spent:
+        cpu, calls = self._redis.info("cpu"), self._redis.info("commandstats")
+        return Spent(
+            cpu=float(cpu["used_cpu_user"]) + float(cpu["used_cpu_sys"]),
+            calls=sum(int(calls[name]["calls"]) for name in _SCRIPTS if name in calls),
+        )
+
+
+def rss_mib(system: System) -> float:
+    """Return the resident set of a system with its processes, in MiB."""
+    return rss_of_tree(system.pid) / _MIB
