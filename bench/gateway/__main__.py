@@ -18,9 +18,9 @@ per core-s   answers ÷ CPU seconds of the system's processes; of Redis, script 
 p50, p99     at saturation; "same load": at the fixed rate, from the arrival of a request
 RSS          of the system's processes, when it was ready and in the last round
 
-A system with one answer that is not 2xx is void. Names for --only: a row, or a group of them
-(gatehouse, plain). What is missing is installed where apt-get may (root), the Node peer by npm ci
-from its lock into the cache folder of the user.
+A system with one answer that is not 2xx is void, and the bench exits 1. Names for --only: a row,
+or a group of them (gatehouse, plain). What is missing is installed where apt-get may (root), the
+Node peer by npm ci from its lock into the cache folder of the user.
 """
 
 import argparse
@@ -41,7 +41,6 @@ from bench.gateway.rows import REFERENCE, ROWS, Row, chosen
 
 _FOR_ALL = ("taskset", "nginx", "wrk")
 _MEMORY_ROWS = ("gatehouse-leased",)
-_HALF = 0.5
 
 
 def main() -> None:
@@ -54,7 +53,10 @@ def main() -> None:
     with ground(rows) as standing:
         systems = _start(standing, {row.name: row for row in rows}, trees(arguments))
         meter = Meter(
-            standing.redis_url, seconds=arguments.seconds, offered_seconds=arguments.offered_seconds
+            standing.redis_url,
+            seconds=arguments.seconds,
+            offered_seconds=arguments.offered_seconds,
+            rate=arguments.rate,
         )
         print("; ".join(versions(programs, standing.redis_url)), flush=True)
         if arguments.memory:
@@ -109,15 +111,15 @@ def _compare(meter: Meter, systems: Sequence[System], arguments: argparse.Namesp
     started = {system.name: rss_mib(system) for system in systems}
     rounds = []
     for number in range(1, arguments.rounds + 1):
-        rate, measured = arguments.rate, dict[str, Measured]()
+        measured = {}
         for system in systems:
-            one = measured[system.name] = meter.measure(system, rate=rate)
-            if system.row.name == REFERENCE and not arguments.rate:
-                rate = one.answered.per_second * _HALF
+            one = measured[system.name] = meter.measure(system)
             print(_progress(f"{number}/{arguments.rounds} {system.name}", one), flush=True)
         rounds.append(measured)
-    Report(rounds, started, {system.name: system.row.about for system in systems}).print()
-    print(f"load average {load_average():.1f}")
+    report = Report(rounds, started, {system.name: system.row.about for system in systems})
+    report.print()
+    if report.void:
+        raise SystemExit(1)
 
 
 def _progress(name: str, one: Measured) -> str:

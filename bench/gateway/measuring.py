@@ -7,6 +7,7 @@ import redis
 from bench.cpu import rss_of_tree, seconds_of_tree
 from bench.gateway.arrivals import Offered, offer
 from bench.gateway.ground import System
+from bench.gateway.rows import REFERENCE
 from bench.gateway.saturation import Answered, saturate
 
 _WARM_UP_SECONDS = 1
@@ -61,23 +62,33 @@ class Measured:
 
 
 class Meter:
-    """Loads systems, each for *seconds* at saturation and *offered_seconds* at a fixed rate."""
+    """Loads systems, each for *seconds* at saturation and *offered_seconds* at a fixed rate.
 
-    def __init__(self, redis_url: str, *, seconds: int, offered_seconds: float) -> None:
+    That rate is *rate*; without it, half of what the reference last answered in a second.
+    """
+
+    def __init__(
+        self, redis_url: str, *, seconds: int, offered_seconds: float, rate: float | None = None
+    ) -> None:
+        self._follows_reference = rate is None
+        self._rate = rate
         self._redis = redis.Redis.from_url(redis_url)
         self._seconds = seconds
         self._offered_seconds = offered_seconds
 
-    def measure(self, system: System, *, rate: float | None) -> Measured:
-        """Load *system* after a moment that does not count; *rate* is that of the fixed load."""
+    def measure(self, system: System) -> Measured:
+        """Load *system* after a moment that does not count."""
         self.saturate(system, seconds=_WARM_UP_SECONDS)
         cpu, spent = seconds_of_tree(system.pid), self._redis_spent()
         answered = self.saturate(system, seconds=self._seconds)
+        cpu, spent = seconds_of_tree(system.pid) - cpu, self._redis_spent().since(spent)
+        if self._follows_reference and system.row.name == REFERENCE:
+            self._rate = answered.per_second / 2
         return Measured(
             answered=answered,
-            cpu=seconds_of_tree(system.pid) - cpu,
-            redis=self._redis_spent().since(spent),
-            offered=self._offer(system, rate) if rate and system.row.offered else None,
+            cpu=cpu,
+            redis=spent,
+            offered=self._offer(system),
             rss_mib=rss_mib(system),
         )
 
@@ -88,8 +99,10 @@ class Meter:
         system.sent += answered.requests
         return answered
 
-    def _offer(self, system: System, rate: float) -> Offered:
-        return offer(system.url, system.tokens, rate=rate, seconds=self._offered_seconds)
+    def _offer(self, system: System) -> Offered | None:
+        if self._rate is None or not system.row.offered:
+            return None
+        return offer(system.url, system.tokens, rate=self._rate, seconds=self._offered_seconds)
 
     def _redis_spent(self) -> Spent:
         cpu, calls = self._redis.info("cpu"), self._redis.info("commandstats")
