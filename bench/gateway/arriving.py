@@ -12,6 +12,7 @@ import gc
 import json
 import re
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -47,7 +48,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def ask(self, request: bytes, arrived: float) -> None:
-        """Send a request that arrived at that moment of the loop's clock."""
+        """Send a request that arrived at that moment of the performance counter."""
         self.arrived = arrived
         self._transport.write(request)
 
@@ -91,9 +92,9 @@ class Arrivals:
 
     async def run(self, *, rate: float, seconds: float) -> Offered:
         """Let them arrive, wait a little for the last answers."""
-        total, arrived, began = int(rate * seconds), 0, self._loop.time()
+        total, arrived, began = int(rate * seconds), 0, time.perf_counter()
         while arrived < total:
-            now = self._loop.time()
+            now = time.perf_counter()
             due = min(total, int((now - began) * rate) + 1)
             self._waiting.extend([now] * (due - arrived))
             arrived = due
@@ -112,7 +113,7 @@ class Arrivals:
             connection.ask(next(self._requests), self._waiting.popleft())
 
     def _take(self, connection: Connection, good: bool) -> None:  # noqa: FBT001 - a callback
-        self._seconds.append(self._loop.time() - connection.arrived)
+        self._seconds.append(time.perf_counter() - connection.arrived)
         self._bad += not good
         self._busy.discard(connection)
         self._free.append(connection)
@@ -127,7 +128,7 @@ class Arrivals:
             self._free.remove(connection)
 
     def _outcome(self, total: int) -> Offered:
-        now = self._loop.time()
+        now = time.perf_counter()
         late = [*self._waiting, *(connection.arrived for connection in self._busy)]
         times = [*self._seconds, *(now - arrived for arrived in late)]
         p50, p99 = (percentile(times, share) * 1000 for share in (0.5, 0.99))

@@ -10,7 +10,7 @@ import httpx
 
 from bench.gateway.ground import Ground, System
 from bench.gateway.rows import EXACT, LEASED, Row
-from bench.gateway.stage import answers, local
+from bench.gateway.stage import Started, answers, local
 from bench.gateway.tokens import AUDIENCE, ISSUER
 from chassis.crypto import b64encode
 from chassis.processes import free_port
@@ -26,15 +26,13 @@ def start_gatehouse(ground: Ground, rows: Mapping[str, Row], trees: Sequence[Pat
     services = _start_stand_in(ground)
     systems = []
     for prefix, tree in zip(("", "other "), trees, strict=False):
-        gateways: dict[str, tuple[int, int]] = {}
+        gateways: dict[str, tuple[int, Started]] = {}
         for row in rows.values():
             kind = _process_of(row)
             if kind not in gateways:
                 gateways[kind] = _start(ground, services, f"{prefix}{kind}", tree.resolve())
             path = _PATHS.get(row.name, _DEFAULT_PATH)
-            systems.append(
-                ground.system(row, *gateways[kind], path=path, name=f"{prefix}{row.name}")
-            )
+            systems.append(ground.system(row, *gateways[kind], path=path, prefix=prefix))
     return systems
 
 
@@ -48,9 +46,9 @@ def _process_of(row: Row) -> str:
     return "gatehouse-logged" if row.name == "gatehouse-logged" else "gatehouse"
 
 
-def _start(ground: Ground, services: str, name: str, tree: Path) -> tuple[int, int]:
+def _start(ground: Ground, services: str, name: str, tree: Path) -> tuple[int, Started]:
     port, ops = free_port(), free_port()
-    pid = ground.stage.start(
+    program = ground.stage.start(
         name,
         [sys.executable, "-m", "gateway"],
         ready=lambda: _is_ready(ops),
@@ -64,7 +62,7 @@ def _start(ground: Ground, services: str, name: str, tree: Path) -> tuple[int, i
         },
         tested=True,
     )
-    return port, pid
+    return port, program
 
 
 def _environment(ground: Ground, services: str) -> dict[str, str]:

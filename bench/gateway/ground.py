@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 
 from bench.gateway.rows import Row
-from bench.gateway.stage import Stage, answers, local, stage
+from bench.gateway.stage import Stage, Started, answers, local, stage
 from bench.gateway.tokens import NEW_TOKENS, USERS, SigningKey, Tokens, write_tokens
 from chassis.processes import free_port
 from chassis.testing.servers import Servers
@@ -20,14 +20,18 @@ _COUNTS = {"rs256": USERS, "rs256-2048": USERS, "new-rs256": NEW_TOKENS, "new-es
 
 @dataclass(slots=True)
 class System:
-    """What is loaded: its root process, where it answers, and how many tokens it has been sent."""
+    """What is loaded: where it answers, its process, and how many tokens it has been sent."""
 
     row: Row
     name: str
     url: str
     tokens: Tokens
-    pid: int
+    program: Started
     sent: int = 0
+
+    def redis_lost(self) -> int:
+        """Return how often its log tells that Redis did not answer in time."""
+        return self.program.log.read_bytes().count(b'"redis.lost"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +49,11 @@ class Ground:
         return self.stage.write(f"{name}.pem", self.keys[name].public_pem)
 
     def system(
-        self, row: Row, port: int, pid: int, *, path: str = "/shop", name: str = ""
+        self, row: Row, port: int, program: Started, *, path: str = "/shop", prefix: str = ""
     ) -> System:
-        """Return a system that is loaded at *path*."""
+        """Return a system that is loaded at *path*; *prefix* stands before its row's name."""
         url = f"{local(port)}{path}/orders/17"
-        return System(row, name or row.name, url, self.tokens[row.tokens], pid)
+        return System(row, f"{prefix}{row.name}", url, self.tokens[row.tokens], program)
 
     def from_template(self, file: str, /, **values: object) -> Path:
         """Fill in a file of this folder for a program to read; return where."""

@@ -17,14 +17,15 @@ _MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What Redis has spent: CPU seconds, and script calls."""
+    """What Redis has spent: CPU seconds, script calls; and how often a system had lost it."""
 
     cpu: float
     calls: int
+    lost: int
 
     def since(self, earlier: "Spent") -> "Spent":
         """Return what was spent since then."""
-        return Spent(self.cpu - earlier.cpu, self.calls - earlier.calls)
+        return Spent(self.cpu - earlier.cpu, self.calls - earlier.calls, self.lost - earlier.lost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,12 @@ class Meter:
     def measure(self, system: System) -> Measured:
         """Load *system* after a moment that does not count."""
         self.saturate(system, seconds=_WARM_UP_SECONDS)
-        cpu, spent = seconds_of_tree(system.pid), self._redis_spent()
+        cpu, spent = seconds_of_tree(system.program.pid), self._redis_spent(system)
         answered = self.saturate(system, seconds=self._seconds)
-        cpu, spent = seconds_of_tree(system.pid) - cpu, self._redis_spent().since(spent)
+        cpu, spent = (
+            seconds_of_tree(system.program.pid) - cpu,
+            self._redis_spent(system).since(spent),
+        )
         if self._follows_reference and system.row.name == REFERENCE:
             self._rate = answered.per_second / 2
         return Measured(
@@ -104,14 +108,15 @@ class Meter:
             return None
         return offer(system.url, system.tokens, rate=self._rate, seconds=self._offered_seconds)
 
-    def _redis_spent(self) -> Spent:
+    def _redis_spent(self, system: System) -> Spent:
         cpu, calls = self._redis.info("cpu"), self._redis.info("commandstats")
         return Spent(
             cpu=float(cpu["used_cpu_user"]) + float(cpu["used_cpu_sys"]),
             calls=sum(int(calls[name]["calls"]) for name in _SCRIPTS if name in calls),
+            lost=system.redis_lost(),
         )
 
 
 def rss_mib(system: System) -> float:
     """Return the resident set of a system with its processes, in MiB."""
-    return rss_of_tree(system.pid) / _MIB
+    return rss_of_tree(system.program.pid) / _MIB

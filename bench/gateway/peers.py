@@ -26,11 +26,11 @@ def start_starlette(ground: Ground, rows: Mapping[str, Row]) -> list[System]:
 def _start(ground: Ground, row: Row, command: Sequence[str]) -> list[System]:
     port, key = free_port(), ground.public_key(row.tokens)
     told = [port, local(ground.upstream), key, ISSUER, AUDIENCE, LIMIT]
-    pid = ground.stage.start(
+    program = ground.stage.start(
         row.name,
         [*command, *map(str, told)],
         ready=lambda: answers(local(port)),
         env={"PYTHONPATH": str(ROOT)},
         tested=True,
     )
-    return [ground.system(row, port, pid)]
+    return [ground.system(row, port, program)]

@@ -65,7 +65,7 @@ def _version(name: str) -> str:
     line = (ran.stdout or ran.stderr).strip().splitlines()[0]
     if name == "node":
         return f"Node {line}, {', '.join(_peer_packages())}"
-    return line.partition(" - ")[0].partition(" [")[0].removesuffix(" 2022/12/22").strip()
+    return line.partition(" - ")[0].partition(" [")[0].strip()
 
 
 def _peer_packages() -> Sequence[str]:

@@ -30,23 +30,23 @@ def start_haproxy(ground: Ground, rows: Mapping[str, Row]) -> list[System]:
     path = ground.from_template(
         "haproxy.cfg", plain=plain, checked="".join(frontends), upstream=ground.upstream
     )
-    pid = ground.stage.start(
+    program = ground.stage.start(
         "haproxy",
         ["haproxy", "-db", "-f", str(path)],
         ready=lambda: answers(local(plain)),
         tested=True,
     )
-    return [ground.system(rows[name], ports[name], pid) for name in ports if name in rows]
+    return [ground.system(rows[name], ports[name], program) for name in ports if name in rows]
 
 
 def start_nginx(ground: Ground, rows: Mapping[str, Row]) -> list[System]:
     """Start the one that only forwards."""
     port = free_port()
     path = ground.from_template("nginx.conf", port=port, upstream=ground.upstream)
-    pid = ground.stage.start(
+    program = ground.stage.start(
         "nginx",
         ["nginx", "-p", str(ground.stage.folder), "-c", str(path)],
         ready=lambda: answers(local(port)),
         tested=True,
     )
-    return [ground.system(row, port, pid) for row in rows.values()]
+    return [ground.system(row, port, program) for row in rows.values()]

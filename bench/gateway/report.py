@@ -83,7 +83,9 @@ class Report:
     def _redis(self, name: str) -> str:
         calls = self._median(name, lambda one: one.redis_calls)
         spent = self._median(name, lambda one: one.redis_microseconds)
-        return f"{calls:.2f}, {spent:.0f}" if calls else _NOTHING
+        lost = self._lost(name)
+        text = f"{calls:.2f}, {spent:.0f}" if calls else _NOTHING
+        return f"{text}; lost {lost} times" if lost else text
 
     def _offered(self, name: str) -> str:
         found = [one[name].offered for one in self.rounds]
@@ -105,6 +107,9 @@ class Report:
         if ours:
             largest = max(ours, key=self._rss)
             verdict(f"{largest} RSS MiB", self._rss(largest), MAX_MIB, at_most=True)
+        for name in self.started:
+            if lost := self._lost(name):
+                print(f"{name}: Redis was lost {lost} times; until it was back, memory decided")
         for name in self.void:
             print(f"{name}: {self._bad(name)} bad answers, goal 0: MISSED, the row is void")
 
@@ -132,6 +137,9 @@ class Report:
 
     def _rss(self, name: str) -> float:
         return max(one[name].rss_mib for one in self.rounds)
+
+    def _lost(self, name: str) -> int:
+        return sum(one[name].redis.lost for one in self.rounds)
 
     def _bad(self, name: str) -> int:
         return sum(one[name].bad for one in self.rounds)

@@ -32,6 +32,14 @@ class Cores:
         return cls(tested=allowed[1], others=allowed[0])
 
 
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A running program: its process id, and where its output goes."""
+
+    pid: int
+    log: Path
+
+
 @dataclass(slots=True)
 class Stage:
     """Starts programs; `stopped` ends them in the reverse order."""
@@ -52,8 +60,8 @@ class Stage:
         ready: Callable[[], bool],
         env: Mapping[str, str] | None = None,
         tested: bool = False,
-    ) -> int:
-        """Start a program and wait until it is *ready*; return its process id.
+    ) -> Started:
+        """Start a program and wait until it is *ready*.
 
         *tested* puts it on the core of the system under test.
         """
@@ -67,7 +75,7 @@ class Stage:
             raise SystemExit(f"{name} is not ready after {_START_SECONDS:.0f} s:\n{_end(child)}")
         if not child.alive:
             raise SystemExit(f"{name} did not start:\n{_end(child)}")
-        return child.pid
+        return Started(child.pid, child.log)
 
     def write(self, name: str, text: str) -> Path:
         """Write a file for a program to read."""
