@@ -29,6 +29,10 @@ format: install ## Put the code into shape
 lock: ## Compile requirements/*.txt anew from pyproject.toml
 	@scripts/lock
 
+.PHONY: bench-gateway
+bench-gateway: install ## Compare the gateway with HAProxy, nginx, fastify, Starlette (BENCH="--rounds 3 …")
+	@$(BIN)/python -m bench.gateway $(BENCH)
+
 ##@ Databases
 .PHONY: migrate
 migrate: install ## Bring the four databases up to date (scripts/migrate says from which variables)
@@ -37,4 +41,4 @@ migrate: install ## Bring the four databases up to date (scripts/migrate says fr
 ##@ Help
 .PHONY: help
 help: ## Show this help
-	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*##/ {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*##/ {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

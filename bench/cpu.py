@@ -23,8 +23,12 @@ def seconds_of(pid: int) -> float:
 
 def seconds_of_tree(pid: int) -> float:
     """Return the CPU time of a process, its descendants, and those that have ended."""
-    children = [child for child in _processes() if _parent(child) == pid]
-    return sum(_times(pid)) + sum(seconds_of_tree(child) for child in children)
+    return sum(_times(pid)) + sum(seconds_of_tree(child) for child in _children(pid))
+
+
+def rss_of_tree(pid: int) -> int:
+    """Return the resident sets of a process and its descendants, in bytes."""
+    return memory_of(pid).rss + sum(rss_of_tree(child) for child in _children(pid))
 
 
 def memory_of(pid: int) -> Memory:
@@ -53,6 +57,10 @@ def _times(pid: int) -> tuple[float, float, float, float]:
         return (0.0, 0.0, 0.0, 0.0)
     user, system, ended_user, ended_system = (int(field) / _TICKS for field in fields[11:15])
     return (user, system, ended_user, ended_system)
+
+
+def _children(pid: int) -> list[int]:
+    return [child for child in _processes() if _parent(child) == pid]
 
 
 def _parent(pid: int) -> int:

@@ -1,0 +1,1 @@
+"""This gateway against HAProxy, nginx and what others would write: `python -m bench.gateway`."""
