@@ -11,6 +11,8 @@ from gateway.tests.signing import Subject
 from gateway.tests.test_routing import FILE, load
 from gateway.tests.world import PRODUCT_ROUTES, World
 
+# The end of the route that has them.
+RULED = "forward_token = true\n"
 RULES = """
 [route.headers]
 request.set = { X-Shop = "north", X-Kept = "ours" }
@@ -28,7 +30,8 @@ class TestRules:
         """Give a world whose `/shop/raw/…` has RULES."""
         routes = PRODUCT_ROUTES.replace("{{", "{").replace("}}", "}")
         shop = (tmp_path / "routes.toml").read_text().partition('url = "')[2].partition('"')[0]
-        (tmp_path / "routes.toml").write_text(routes.replace("{shop}", shop) + RULES)
+        ruled = routes.replace("{shop}", shop).replace(RULED, RULED + RULES)
+        (tmp_path / "routes.toml").write_text(ruled)
         assert world.gateway.reload is not None
         await world.gateway.reload()
         return world
