@@ -30,6 +30,14 @@ class Incomplete(Exception):  # noqa: N818 - a state, not an error
         self.begun = begun
 
 
+class BodyViolation(Violation):
+    """The body cannot be read; `begun` is the request, which may have been passed on by then."""
+
+    def __init__(self, message: str, begun: "Message") -> None:
+        super().__init__(message)
+        self.begun = begun
+
+
 @dataclass(frozen=True)
 class Message:
     """A request (then `status` is 0) or an answer (then `method` and `target` are empty)."""
@@ -54,7 +62,7 @@ class Message:
 def requests_in(data: bytes) -> tuple[list[Message], bool]:
     """Return the requests of *data* up to what cannot be read, and whether all of it could be.
 
-    The last one may be incomplete.
+    The last one may be incomplete, or have a body that cannot be read.
     """
     found: list[Message] = []
     try:
@@ -63,6 +71,8 @@ def requests_in(data: bytes) -> tuple[list[Message], bool]:
             found.append(message)
     except Incomplete as end:
         return found + ([end.begun] if end.begun else []), True
+    except BodyViolation as violation:
+        return [*found, violation.begun], False
     except Violation:
         return found, False
     return found, True
@@ -129,7 +139,10 @@ def _body(begun: Message, data: bytes, *, no_length: int | None) -> tuple[bytes,
     if codings:
         if lengths or [coding.lower() for coding in codings] != [b"chunked"]:
             raise Violation("the length is not certain")
-        return _chunks(begun, data)
+        try:
+            return _chunks(begun, data)
+        except Violation as violation:
+            raise BodyViolation(str(violation), begun) from None
     if len(lengths) > 1 or not all(_LENGTH.fullmatch(length) for length in lengths):
         raise Violation("the length is not certain")
     size = int(lengths[0]) if lengths else no_length
