@@ -14,10 +14,8 @@ import asyncio
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import product
 from typing import Any
 
@@ -100,37 +98,29 @@ def _run(
     try:
         for process in started:
             process.stdout.readline()  # it is ready
-        with _changing(redis, state, seconds):
-            for process in started:
-                process.stdin.write("go\n")
-                process.stdin.flush()
-            return [json.loads(process.stdout.readline()) for process in started]
+        for process in started:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        _change(redis, state, seconds)
+        return [json.loads(process.stdout.readline()) for process in started]
     finally:
         for process in started:
             process.kill()
             process.communicate()
 
 
-@contextmanager
-def _changing(redis: RedisServer, state: str, seconds: float) -> Iterator[None]:
-    """Kill Redis in the middle, and bring it back, in a thread beside."""
-
-    def change() -> None:
-        time.sleep(seconds / 2)
-        if state == "frozen":
-            redis.freeze()
-            return
-        redis.kill()
-        if state == "back":
-            time.sleep(seconds / 4)
-            redis.restart()
-
-    thread = threading.Thread(target=change) if _ANEW[state] else None
-    if thread is not None:
-        thread.start()
-    yield
-    if thread is not None:
-        thread.join()
+def _change(redis: RedisServer, state: str, seconds: float) -> None:
+    """Take Redis away in the middle, and bring it back."""
+    if not _ANEW[state]:
+        return
+    time.sleep(seconds / 2)
+    if state == "frozen":
+        redis.freeze()
+        return
+    redis.kill()
+    if state == "back":
+        time.sleep(seconds / 4)
+        redis.restart()
 
 
 async def _work(told: Mapping[str, Any]) -> None:

@@ -16,6 +16,8 @@ _LONGEST_US = timedelta(seconds=2) // timedelta(microseconds=1)
 # What is allowed less often than a hundred times a minute is always counted exactly.
 _WIDEST_INTERVAL_US = timedelta(minutes=1) // timedelta(microseconds=100)
 _FEWEST = 2
+# Of one key; each more asks Redis.
+_MOST_TOKENS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Allowance:
         "_charged_until",
         "_ends",
         "_left",
+        "_met",
         "_refused_until",
         "_renewing",
         "_size",
@@ -66,7 +69,17 @@ class Allowance:
         self._left = self._used = self._size = 0
         self._ends = self._told = self._backlog_us = 0
         self._refused_until = self._charged_until = 0
+        self._met: tuple[str, ...] = ()
         self._renewing = False
+
+    def serves(self, jti: str) -> bool:
+        """Say whether the deny list has been asked for this token since the lease began."""
+        return jti in self._met
+
+    def meet(self, jti: str) -> None:
+        """Remember that it has been asked, and that the token is alive."""
+        if jti not in self._met:
+            self._met = (*self._met[1 - _MOST_TOKENS :], jti)
 
     def refuses(self, now: int) -> bool:
         """Say whether Redis has refused, and its wait is not over."""
@@ -101,6 +114,7 @@ class Allowance:
         """Take over what was granted at the server's time *now_us*; the first of it is used."""
         self._renewing = False
         if grant.granted:
+            self._met = ()
             self._size, self._used, self._left = grant.granted, 1, grant.granted - 1
             self._ends = asked + self._terms.life_us
             self._charged_until = now_us + grant.backlog_us - self._terms.others_us

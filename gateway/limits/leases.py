@@ -17,7 +17,10 @@ _MOST_KEYS = 10_000
 
 @dataclass(slots=True)
 class _Part:
-    """How one limit of a request is decided: by what was leased, or by *claim*."""
+    """How one limit of a request is decided: by what was leased, or by *claim*.
+
+    *renews* says that the claim is the one that will bring the next lease.
+    """
 
     demand: Demand
     allowance: Allowance | None
@@ -66,18 +69,20 @@ class LeasedLimiter:
         return len(self._held)
 
     def decide_now(
-        self,
-        demands: Sequence[Demand],
-        token: AccessToken | None = None,  # noqa: ARG002 - the deny list in memory was asked before
+        self, demands: Sequence[Demand], token: AccessToken | None = None
     ) -> Decision | None:
-        """Decide by what is leased, or known to be refused; None when Redis has to be asked."""
+        """Decide by what is leased, or known to be refused; None when Redis has to be asked.
+
+        That it has to be for every *token* once in the life of a lease (D12 c).
+        """
         now = self._now()
         known = [self._held.get(demand.key) for demand in demands]
         if any(allowance is not None and allowance.refuses(now) for allowance in known):
             return _refusal(demands, known, now)
         taken: list[Allowance] = []
         for allowance in known:
-            if allowance is None or not allowance.take(now):
+            met = token is None or (allowance is not None and allowance.serves(token.jti))
+            if allowance is None or not met or not allowance.take(now):
                 for other in taken:
                     other.put_back()
                 return None
@@ -134,7 +139,11 @@ class LeasedLimiter:
             for part in parts:
                 part.undo()
             raise
-        return _settle(parts, granted, now)
+        decision = _settle(parts, granted, now)
+        for part in parts:
+            if token is not None and part.allowance is not None:
+                part.allowance.meet(token.jti)
+        return decision
 
 
 def _refusal(demands: Sequence[Demand], known: Sequence[Allowance | None], now: int) -> Decision:

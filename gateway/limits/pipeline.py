@@ -16,7 +16,7 @@ from gateway.limits.wire import Question, Wire
 # Beyond, Redis answers more slowly than it is asked: memory decides, and nothing piles up.
 _MOST_UNANSWERED = 5_000
 # After a deadline what has arrived meanwhile is read first: it was this process that was late.
-_LAST_LOOK_SECONDS = 0.002
+_LAST_LOOK_SECONDS = 0.01
 
 
 class Pipeline:

@@ -22,8 +22,8 @@ from gateway.limits.limiter import AnswerUnusable, Decision, Demand, LimiterUnav
 from gateway.limits.pipeline import Pipeline
 from gateway.limits.wire import packed
 
-TIMEOUT = 0.08
-"""The longest a decision waits for Redis, in seconds; memory has decided before 100 ms are over."""
+TIMEOUT = 0.07
+"""How long a decision waits for Redis, in seconds, before a last look: memory decides in 100 ms."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PREFIX = "gatehouse:limit:"

@@ -9,7 +9,7 @@ from gateway.limits.failover import FailoverLimiter
 from gateway.limits.leases import LeasedLimiter
 from gateway.limits.limiter import Limiter
 from gateway.limits.memory import MemoryLimiter
-from gateway.limits.redis import RedisLimiter
+from gateway.limits.redis import TIMEOUT, RedisLimiter
 from gateway.settings import GatewaySettings
 
 
@@ -37,7 +37,7 @@ def counting_of(settings: GatewaySettings, clock: Clock, metrics: Metrics) -> Co
 
 def counting_in(url: str, clock: Clock, metrics: Metrics, *, share: int, lease: bool) -> Counting:
     """Build what counts in the Redis of *url*, together with others: *share* in all."""
-    redis = RedisLimiter.from_url(url)
+    redis = RedisLimiter.from_url(url, timeout=TIMEOUT)
     leases = LeasedLimiter(redis, _microseconds, share=share, lease=lease)
     memory = MemoryLimiter(clock, share=share)
     failover = FailoverLimiter(redis, leases, memory, metrics)

@@ -17,6 +17,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let gateways wait for a Redis that is there but slow, as on a busy machine."""
+    monkeypatch.setattr("gateway.limits.wiring.TIMEOUT", 5.0)
+
+
+@pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """Give a gateway without Redis and without a bus, ready, with limits nobody reaches."""
     async with start_world(tmp_path) as running:

@@ -1,6 +1,11 @@
 """Limits at the edge: who is counted together, and what the others are told."""
 
+from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
 
 from gateway.tests.signing import Subject
 from gateway.tests.world import World
@@ -67,3 +72,34 @@ class TestLimits:
                 for n in range(2)
             ]
         assert [answer.status for answer in answers] == [200, 429]
+
+
+@pytest.mark.real
+@pytest.mark.usefixtures("unhurried")
+class TestLeased:
+    """A high limit, decided by two gateways from what they lease."""
+
+    async def test_is_one_limit_for_all_gateways(self, tmp_path: Path, redis_url: str) -> None:
+        """120 a minute, whoever is asked; what remains is told, and when to come back."""
+        settings: dict[str, Any] = {
+            "redis_url": SecretStr(redis_url),
+            "gateway_replicas": 2,
+            "rate_limit_account": "120/minute",
+        }
+        async with (
+            start_world(tmp_path, **settings) as one,
+            start_world(tmp_path, **settings) as two,
+        ):
+            ann, answers = Subject(), []
+            callers = [(world, world.bearer(ann)) for world in (one, two)]
+            for world, headers in islice(cycle(callers), 1000):
+                answers.append(await world.ask("GET", "/api/v1/users/me", headers=headers))
+                if answers[-1].status != 200:
+                    break
+        *allowed, refused = answers
+        assert refused.status == 429
+        assert len(allowed) >= 120 - 2 * 4
+        assert refused.headers["RateLimit-Policy"] == '"account";q=120;w=60'
+        assert refused.headers["RateLimit"].startswith('"account";r=0;t=')
+        assert refused.headers["Retry-After"] == "1"
+        assert answers[0].headers["RateLimit"].startswith('"account";r=119;t=')

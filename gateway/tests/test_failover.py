@@ -45,6 +45,7 @@ def mortal_redis(redis: RedisServer, redis_url: str) -> Iterator[RedisServer]:
 class TestFailover:
     """From Redis to memory and back."""
 
+    @pytest.mark.usefixtures("unhurried")
     async def test_counts_in_redis_for_all_gateways(self, tmp_path: Path, redis_url: str) -> None:
         """Two gateways share one allowance."""
         settings: dict[str, Any] = {

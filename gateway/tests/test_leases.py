@@ -5,12 +5,16 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
 
 import pytest
 from redis.asyncio import Redis
 
+from chassis.jwt import AccessToken
 from chassis.rates import Rate
 from chassis.testing import FixedClock, eventually
+from contracts.denylist import denied_key
+from gateway.errors import TokenRevoked
 from gateway.limits.allowance import Terms
 from gateway.limits.leases import LeasedLimiter
 from gateway.limits.limiter import Decision, Demand, LimiterUnavailable
@@ -28,11 +32,10 @@ class Asked(RedisLimiter):
 
     calls = 0
 
-    async def claim(self, claims: Sequence[Claim], token: object = None) -> Granted:
+    async def claim(self, claims: Sequence[Claim], token: AccessToken | None = None) -> Granted:
         """Count and pass on."""
-        del token
         self.calls += 1
-        return await super().claim(claims)
+        return await super().claim(claims, token)
 
 
 class Gateways:
@@ -270,6 +273,53 @@ class TestAsking:
 
 
 @pytest.mark.real
+class TestTokens:
+    """The deny list in Redis, beside leases."""
+
+    async def test_are_looked_up_once_in_a_lease(self, start: Start, redis_url: str) -> None:
+        """Each for itself, whoever of the same user has renewed it; a dead one costs nothing."""
+        gateways = start(1)
+        limiter, (ann, ben) = gateways.limiters[0], (token("a"), token("b"))
+        for _ in range(8):
+            await limiter.decide([demand()], ann)
+        async with Redis.from_url(redis_url) as redis:
+            await redis.set(denied_key("jti", ben.jti), 1)
+        calls = gateways.calls
+        with pytest.raises(TokenRevoked):
+            await limiter.decide([demand()], ben)
+        answers = [await limiter.decide([demand()], ann) for _ in range(7)]
+        assert [answer.tightest.remaining for answer in answers] == list(range(591, 584, -1))
+        assert gateways.calls == calls + 1
+
+    async def test_are_looked_up_again_in_the_next_one(self, start: Start, redis_url: str) -> None:
+        """A token that dies in a lease does not outlive it."""
+        gateways = start(1)
+        limiter, ann = gateways.limiters[0], token("a")
+        for _ in range(8):
+            await limiter.decide([demand()], ann)
+        async with Redis.from_url(redis_url) as redis:
+            await redis.set(denied_key("sid", ann.sid), 1)
+        for _ in range(7):
+            await limiter.decide([demand()], ann)
+        with pytest.raises(TokenRevoked):
+            await limiter.decide([demand()], ann)
+
+    async def test_of_more_sessions_than_are_remembered_are_looked_up_each_time(
+        self, start: Start
+    ) -> None:
+        """What is known of one key has a bound."""
+        gateways = start(1)
+        limiter, tokens = gateways.limiters[0], [token(str(number)) for number in range(9)]
+        for _ in range(8):
+            await limiter.decide([demand()])
+        calls = gateways.calls
+        for one in tokens[:3] + tokens[:3] + tokens[8:]:
+            await limiter.decide([demand()], one)
+        assert gateways.calls == calls + 4
+        assert len(limiter._held["somebody"]._met) <= 4
+
+
+@pytest.mark.real
 class TestSeveral:
     """Limits of one request, leased and exact."""
 
@@ -341,6 +391,24 @@ async def test_a_renewal_that_fails_can_be_tried_again() -> None:
     allowance = limiter._held["somebody"]
     assert allowance.begin_renewal(demand(), 0) is not None
     await store.close()
+
+
+def token(jti: str) -> AccessToken:
+    """Return a token of a session of its own."""
+    now = FixedClock().now()
+    return AccessToken(
+        sub=UUID(int=1),
+        sid=uuid4(),
+        jti=jti,
+        iat=now,
+        exp=now + timedelta(minutes=15),
+        auth_time=now,
+        amr=("pwd",),
+        roles=frozenset(),
+        scope="",
+        ver=1,
+        kid="k",
+    )
 
 
 def demand(*, key: str = "somebody") -> Demand:

@@ -219,6 +219,14 @@ class TestFiles:
             load_table(surroundings(), tmp_path / "nothing.toml", own)
         assert len(refusal.value.lines) == 4
 
+    def test_count_a_request_once_by_a_limit_named_twice(self, tmp_path: Path) -> None:
+        """However it is written."""
+        own = tmp_path / "own.toml"
+        own.write_text(FILE.replace('"600/minute"]', '"600/minute", "shared", "600 / minute"]'))
+        table = load_table(surroundings(), own)
+        names = [[limit.name for limit in route.limits] for route in table.routes]
+        assert ["shared", "route"] in names
+
     def test_may_be_written_inline(self, tmp_path: Path) -> None:
         """Then nothing but the file is named: no line could be told for sure."""
         path = tmp_path / "routes.toml"
