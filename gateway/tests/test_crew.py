@@ -172,6 +172,20 @@ class TestCrew:
             await eventually(lambda: None not in crew.workers)
         assert [worker.signals for worker in started] == [[signal.SIGTERM, signal.SIGKILL]] * 2
 
+    async def test_ends_when_it_cannot_go_on(self) -> None:
+        """A mistake of ours is told by the end of the process, not by an empty place."""
+        started: list[Scripted] = []
+
+        async def start() -> Worker:
+            started.append(Scripted())
+            if len(started) == 2:
+                raise LookupError
+            return started[-1]
+
+        with pytest.raises(LookupError):
+            await crew_of(2, start).run(asyncio.Event())
+        assert started[0].signals == [signal.SIGTERM]
+
     async def test_is_not_ready_while_a_place_is_empty(self) -> None:
         """Nor while it drains."""
         started: list[Scripted] = []

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from chassis.background import first_of
 from chassis.backoff import Backoff
 from chassis.logs import get_logger
 from chassis.settings import EX_CONFIG
@@ -51,13 +52,10 @@ class Crew:
     async def run(self, stop: asyncio.Event) -> int:
         """Keep them running until *stop* is set, then end all; return the exit code."""
         self._stop = stop
-        keeping = [asyncio.create_task(self._keep(0))]
-        await self._first(self._proven, stop)
-        keeping += [
-            asyncio.create_task(self._keep(index))
-            for index in range(1, len(self.workers))
-            if not stop.is_set()
-        ]
+        keeping = [self._keeper(0)]
+        await first_of(self._proven, stop)
+        if not stop.is_set():
+            keeping += [self._keeper(index) for index in range(1, len(self.workers))]
         await stop.wait()
         await self._end(keeping)
         return self._exit_code
@@ -66,8 +64,13 @@ class Crew:
         """Have every worker read again what may change."""
         self._send(signal.SIGHUP)
 
+    def _keeper(self, index: int) -> asyncio.Task[None]:
+        """Start to keep one place filled; whatever ends that ends them all."""
+        task = asyncio.create_task(self._keep(index), name=f"worker {index}")
+        task.add_done_callback(lambda _: self._stop.set())
+        return task
+
     async def _keep(self, index: int) -> None:
-        """Keep one place filled."""
         failures, loop = 0, asyncio.get_running_loop()
         while not self._stop.is_set():
             started = loop.time()
@@ -76,7 +79,6 @@ class Crew:
                 return
             if code == EX_CONFIG and not self._proven.is_set():
                 self._exit_code = code
-                self._stop.set()
                 return
             failures = 1 if loop.time() - started >= _HEALTHY_AFTER else failures + 1
             delay = self._backoff.delay(failures).total_seconds()
@@ -119,12 +121,6 @@ class Crew:
         for worker in self.workers:
             if worker is not None:
                 worker.send(number)
-
-    async def _first(self, *events: asyncio.Event) -> None:
-        waits = [asyncio.create_task(event.wait()) for event in events]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
 
     def _metrics(self, registry: CollectorRegistry) -> None:
         self._ended = Counter(
