@@ -42,6 +42,8 @@ class Crew:
         self._stop = asyncio.Event()
         self._proven = asyncio.Event()
         self._exit_code = 0
+        self._reloads = 0
+        self._answering: set[Worker] = set()
         self._metrics(registry)
 
     @property
@@ -61,8 +63,13 @@ class Crew:
         return self._exit_code
 
     async def reload(self) -> None:
-        """Have every worker read again what may change."""
-        self._send(signal.SIGHUP)
+        """Have every worker read again what may change.
+
+        The signal would kill one that is only starting: it gets it with its first answer.
+        """
+        self._reloads += 1
+        for worker in self._answering:
+            worker.send(signal.SIGHUP)
 
     def _keeper(self, index: int) -> asyncio.Task[None]:
         """Start to keep one place filled; whatever ends that ends them all."""
@@ -89,6 +96,7 @@ class Crew:
 
     async def _live(self, index: int) -> int | None:
         """Have one live in this place; return its exit code, None when it could not be born."""
+        reloads = self._reloads
         try:
             worker = await self._start()
         except OSError as error:
@@ -101,8 +109,12 @@ class Crew:
         try:
             if await worker.answers():
                 self._proven.set()
+                self._answering.add(worker)
+                if self._reloads != reloads:
+                    worker.send(signal.SIGHUP)
             return await worker.ended()
         finally:
+            self._answering.discard(worker)
             self.workers[index] = None
 
     async def _end(self, keeping: Sequence[asyncio.Task[None]]) -> None:
