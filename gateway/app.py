@@ -1,6 +1,6 @@
 """How the gateway is put together; the only place that constructs."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from time import monotonic
 
@@ -29,10 +29,9 @@ from gateway.proxy.headers import OutgoingHeaders
 from gateway.proxy.inbound import Forwarder
 from gateway.readiness import add_checks
 from gateway.revocations import BINDINGS as REVOCATIONS
-from gateway.routing.schema import FORWARD_AUTH
 from gateway.routing.source import RoutesInvalid
 from gateway.routing.wiring import Site, site_of
-from gateway.settings import GatewaySettings
+from gateway.settings import FORWARD_AUTH_DOOR, GatewaySettings
 from gateway.shedding.lag import LoopLag
 
 
@@ -88,12 +87,6 @@ def build(
     )
 
 
-def doors_of(settings: GatewaySettings) -> Mapping[str, int]:
-    """Return the ports of all doors by their names: what a parent binds for its workers."""
-    asked = {} if settings.forward_auth_port is None else {FORWARD_AUTH: settings.forward_auth_port}
-    return {"http": settings.port} | asked
-
-
 def edge_of(
     settings: GatewaySettings,
     site: Site,
@@ -147,8 +140,8 @@ def _doors(settings: GatewaySettings, app: ForwardAuth, metrics: Metrics) -> Seq
     served = RequestMiddleware(app, metrics=metrics, trust_request_id=False)
     return [
         Door(name=name, app=served, port=port, protocol=GatewayProtocol)
-        for name, port in doors_of(settings).items()
-        if name == FORWARD_AUTH
+        for name, port in settings.doors.items()
+        if name == FORWARD_AUTH_DOOR
     ]
 
 

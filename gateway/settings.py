@@ -1,5 +1,6 @@
 """How the gateway is configured; the only reader of its environment."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -11,6 +12,8 @@ from chassis.cores import available_cores
 from chassis.rates import Rate, RateField
 from chassis.settings import KeyList, Networks, ProcessSettings
 from gateway.weak_secrets import find_weak
+
+FORWARD_AUTH_DOOR = "forward-auth"
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -111,6 +114,12 @@ class GatewaySettings(ProcessSettings):
         if self.forward_auth_port is not None and not self.trusted_proxies:
             raise ValueError("FORWARD_AUTH_PORT: needs TRUSTED_PROXIES, for nobody else may ask")
         return self
+
+    @property
+    def doors(self) -> Mapping[str, int]:
+        """Return the ports that are served, by name; each worker inherits all of them."""
+        asked = self.forward_auth_port
+        return {"http": self.port} | ({} if asked is None else {FORWARD_AUTH_DOOR: asked})
 
     @property
     def share(self) -> int:

@@ -35,7 +35,10 @@ from gateway.workers.worker import Inheritance, Worker
 class Scripted(Worker):
     """A worker that ends when the test, or a signal it does not ignore, says so."""
 
-    def __init__(self, *, deaf: bool = False, mute: bool = False) -> None:
+    def __init__(
+        self, *, deaf: bool = False, mute: bool = False, answer: asyncio.Event | None = None
+    ) -> None:
+        self._answer = answer
         self.signals: list[signal.Signals] = []
         self.code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._deaf = deaf
@@ -49,6 +52,8 @@ class Scripted(Worker):
     async def ask(self, question: Question, *, within: float | None = 2.0) -> bytes:
         """Answer that all is well."""
         del within
+        if self._answer is not None:
+            await self._answer.wait()
         if self._mute or self.code.done():
             raise Unanswered
         return {"live": b"", "health": b"[]", "metrics": b""}[question]
@@ -171,6 +176,39 @@ class TestCrew:
         async with running(crew):
             await eventually(lambda: None not in crew.workers)
         assert [worker.signals for worker in started] == [[signal.SIGTERM, signal.SIGKILL]] * 2
+
+    async def test_ends_when_it_cannot_go_on(self) -> None:
+        """A mistake of ours is told by the end of the process, not by an empty place."""
+        started: list[Scripted] = []
+
+        async def start() -> Worker:
+            started.append(Scripted())
+            if len(started) == 2:
+                raise LookupError
+            return started[-1]
+
+        with pytest.raises(LookupError):
+            await crew_of(2, start).run(asyncio.Event())
+        assert started[0].signals == [signal.SIGTERM]
+
+    async def test_has_a_starting_worker_reload_once_it_can(self) -> None:
+        """Before its first answer the signal would kill it; afterwards it must not be missed."""
+        started: list[Scripted] = []
+        answer = asyncio.Event()
+
+        async def start() -> Worker:
+            started.append(Scripted(deaf=True, answer=answer if started else None))
+            return started[-1]
+
+        crew = crew_of(2, start, grace=0.05)
+        async with running(crew):
+            await eventually(lambda: len(started) == 2)
+            await crew.reload()
+            assert [worker.signals for worker in started] == [[signal.SIGHUP], []]
+            answer.set()
+            await eventually(lambda: started[1].signals == [signal.SIGHUP])
+            await crew.reload()
+            assert [worker.signals for worker in started] == [[signal.SIGHUP] * 2] * 2
 
     async def test_is_not_ready_while_a_place_is_empty(self) -> None:
         """Nor while it drains."""

@@ -5,7 +5,6 @@ import pytest
 from chassis.cores import available_cores
 from chassis.crypto import b64encode
 from chassis.settings import load
-from gateway.app import doors_of
 from gateway.settings import GatewaySettings
 from gateway.tests.upstreams import secret_of
 
@@ -120,7 +119,7 @@ class TestSettings:
             configured(monkeypatch, FORWARD_AUTH_PORT="9100")
         assert "FORWARD_AUTH_PORT: needs TRUSTED_PROXIES" in capsys.readouterr().err
         settings = configured(monkeypatch, FORWARD_AUTH_PORT="9100", TRUSTED_PROXIES="10.0.0.1")
-        assert doors_of(settings) == {"http": 8000, "forward-auth": 9100}
+        assert settings.doors == {"http": 8000, "forward-auth": 9100}
 
     def test_allow_plain_http_on_this_machine(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Loopback has no network to listen in on."""

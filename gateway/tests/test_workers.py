@@ -7,13 +7,18 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import aiohttp
 import pytest
 
+from chassis.bus import Message, Outcome
 from chassis.clock import SystemClock
 from chassis.processes import Child, free_port
+from chassis.rabbitmq import RabbitMQBus
 from chassis.testing import eventually
+from contracts.envelope import EVENTS_EXCHANGE, CloudEvent
+from contracts.token import SessionEnded
 from gateway.tests.processes import Processes, is_alive, processes
 from gateway.tests.signing import Subject
 from gateway.tests.world import PRODUCT_ROUTES
@@ -155,6 +160,48 @@ class TestKnowledge:
         await eventually(lambda: serve_both(gateway), within=30)
         allowed = (await statuses(gateway, 40, "/api/v1/users/me", Subject()))[200]
         assert 4 <= allowed <= 8
+
+
+@pytest.mark.real
+class TestShared:
+    """What workers meet outside: the broker."""
+
+    async def test_events_reach_every_worker(self, tmp_path: Path, rabbitmq_url: str) -> None:
+        """Each has a queue of its own, or they would share the events out among them."""
+        async with processes(
+            tmp_path,
+            GATEWAY_WORKERS="2",
+            RABBITMQ_URL=rabbitmq_url,
+        ) as gateway:
+            ended = SessionEnded(
+                user_id=uuid4(),
+                session_id=uuid4(),
+                reason="logout",
+                revoked_until=SystemClock().now() + timedelta(minutes=20),
+            )
+            await tell(rabbitmq_url, ended)
+
+            async def heard() -> bool:
+                events = await gateway.samples("gatehouse_gateway_events_total", type=ended.type)
+                return events == {"0": 1, "1": 1}
+
+            await eventually(heard)
+
+
+async def tell(rabbitmq_url: str, ended: SessionEnded) -> None:
+    """Publish that a session has ended, as token does."""
+    event = CloudEvent(
+        id=uuid4(),
+        source="token",
+        type=ended.type,
+        time=SystemClock().now(),
+        data=ended.model_dump(mode="json"),
+    )
+    bus = RabbitMQBus(rabbitmq_url, name="test")
+    body = event.to_json()
+    message = Message(id=event.id, exchange=EVENTS_EXCHANGE, routing_key=event.type, body=body)
+    assert await bus.publish([message]) == [Outcome.CONFIRMED]
+    await bus.close()
 
 
 class TestForwardAuth:

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from chassis.background import first_of
 from chassis.backoff import Backoff
 from chassis.logs import get_logger
 from chassis.settings import EX_CONFIG
@@ -41,6 +42,8 @@ class Crew:
         self._stop = asyncio.Event()
         self._proven = asyncio.Event()
         self._exit_code = 0
+        self._reloads = 0
+        self._answering: set[Worker] = set()
         self._metrics(registry)
 
     @property
@@ -51,23 +54,30 @@ class Crew:
     async def run(self, stop: asyncio.Event) -> int:
         """Keep them running until *stop* is set, then end all; return the exit code."""
         self._stop = stop
-        keeping = [asyncio.create_task(self._keep(0))]
-        await self._first(self._proven, stop)
-        keeping += [
-            asyncio.create_task(self._keep(index))
-            for index in range(1, len(self.workers))
-            if not stop.is_set()
-        ]
+        keeping = [self._keeper(0)]
+        await first_of(self._proven, stop)
+        if not stop.is_set():
+            keeping += [self._keeper(index) for index in range(1, len(self.workers))]
         await stop.wait()
         await self._end(keeping)
         return self._exit_code
 
     async def reload(self) -> None:
-        """Have every worker read again what may change."""
-        self._send(signal.SIGHUP)
+        """Have every worker read again what may change.
+
+        The signal would kill one that is only starting: it gets it with its first answer.
+        """
+        self._reloads += 1
+        for worker in self._answering:
+            worker.send(signal.SIGHUP)
+
+    def _keeper(self, index: int) -> asyncio.Task[None]:
+        """Start to keep one place filled; whatever ends that ends them all."""
+        task = asyncio.create_task(self._keep(index), name=f"worker {index}")
+        task.add_done_callback(lambda _: self._stop.set())
+        return task
 
     async def _keep(self, index: int) -> None:
-        """Keep one place filled."""
         failures, loop = 0, asyncio.get_running_loop()
         while not self._stop.is_set():
             started = loop.time()
@@ -76,7 +86,6 @@ class Crew:
                 return
             if code == EX_CONFIG and not self._proven.is_set():
                 self._exit_code = code
-                self._stop.set()
                 return
             failures = 1 if loop.time() - started >= _HEALTHY_AFTER else failures + 1
             delay = self._backoff.delay(failures).total_seconds()
@@ -87,6 +96,7 @@ class Crew:
 
     async def _live(self, index: int) -> int | None:
         """Have one live in this place; return its exit code, None when it could not be born."""
+        reloads = self._reloads
         try:
             worker = await self._start()
         except OSError as error:
@@ -99,8 +109,12 @@ class Crew:
         try:
             if await worker.answers():
                 self._proven.set()
+                self._answering.add(worker)
+                if self._reloads != reloads:
+                    worker.send(signal.SIGHUP)
             return await worker.ended()
         finally:
+            self._answering.discard(worker)
             self.workers[index] = None
 
     async def _end(self, keeping: Sequence[asyncio.Task[None]]) -> None:
@@ -119,12 +133,6 @@ class Crew:
         for worker in self.workers:
             if worker is not None:
                 worker.send(number)
-
-    async def _first(self, *events: asyncio.Event) -> None:
-        waits = [asyncio.create_task(event.wait()) for event in events]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
 
     def _metrics(self, registry: CollectorRegistry) -> None:
         self._ended = Counter(

@@ -3,15 +3,16 @@
 import asyncio
 import signal
 import socket
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
 from prometheus_client import CollectorRegistry
 
+from chassis.app import Deployable
 from chassis.backoff import Backoff
 from chassis.hangup import Hangups
 from chassis.server import Listener, bind, run
-from gateway.app import build, doors_of
 from gateway.settings import GatewaySettings
 from gateway.workers.crew import Crew
 from gateway.workers.ops import ops_of
@@ -21,8 +22,8 @@ _MARGIN_SECONDS = 10.0
 _LONGEST_PAUSE = timedelta(seconds=30)
 
 
-def serve(settings: GatewaySettings) -> None:
-    """Serve until SIGTERM or SIGINT; one worker needs no parent.
+def serve(settings: GatewaySettings, build: Callable[[GatewaySettings], Deployable]) -> None:
+    """Serve until SIGTERM or SIGINT; one worker needs no parent, and is what *build* gives.
 
     Exits 78 when the first worker finds the configuration wanting.
     """
@@ -35,7 +36,7 @@ def serve(settings: GatewaySettings) -> None:
 
 
 async def _supervise(settings: GatewaySettings) -> int:
-    doors = {name: bind(settings.host, port) for name, port in doors_of(settings).items()}
+    doors = {name: bind(settings.host, port) for name, port in settings.doors.items()}
     registry = CollectorRegistry()
     crew = Crew(
         settings.gateway_workers,
