@@ -144,7 +144,7 @@ class GatewayProtocol(SwitchingProtocol):
     def on_response_complete(self) -> None:
         """End an answer; what is left of a body nobody wanted has its time too."""
         super().on_response_complete()
-        if self._in_body and not self.transport.is_closing():
+        if self._answered and self._in_body and not self.transport.is_closing():
             self._start_timer()
 
     def _be_last(self) -> None:

@@ -9,6 +9,7 @@ from starlette.types import Receive
 from chassis.errors import PayloadTooLarge, Problem, RequestTimeout
 
 _IDLE_SECONDS = 30.0
+_LEAST_BYTES_PER_SECOND = 500
 _WHOLE_SECONDS = 30.0
 _UNWATCHED_SECONDS = 0.05
 
@@ -92,6 +93,7 @@ class RequestBody:
         self._receive = receive
         self._limit = limit
         self._patience = patience
+        self._left = _IDLE_SECONDS
         self._read = asyncio.Event()
         self.failure: Problem | ClientGone | None = None
         self.answered = False
@@ -99,7 +101,7 @@ class RequestBody:
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives.
 
-        Raises PayloadTooLarge, RequestTimeout (nothing for 30 s), ClientGone.
+        Raises PayloadTooLarge, RequestTimeout (nothing for 30 s, or a drip), ClientGone.
         """
         size = 0
         more = True
@@ -151,14 +153,23 @@ class RequestBody:
             leash.end(CLIENT_CLOSED)
 
     async def _next(self) -> tuple[bytes, bool]:
+        """Wait for the next piece: what is sent buys time to wait, up to 30 s.
+
+        One octet now and then would else hold a slot of the upstream for as long as it likes.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
-            async with asyncio.timeout(_IDLE_SECONDS):
+            async with asyncio.timeout(self._left):
                 message = await self._receive()
         except TimeoutError:
             raise RequestTimeout(headers={"Connection": "close"}) from None
         if message["type"] == "http.disconnect":
             raise ClientGone
-        return message.get("body", b""), message.get("more_body", False)
+        piece: bytes = message.get("body", b"")
+        earned = len(piece) / _LEAST_BYTES_PER_SECOND
+        self._left = min(_IDLE_SECONDS, self._left - (loop.time() - began) + earned)
+        return piece, message.get("more_body", False)
 
 
 class _Watch(AbstractContextManager[None]):

@@ -167,6 +167,39 @@ class TestSlowClients:
         assert answer.result().startswith(b"HTTP/1.1 408")
         assert world.token.seen == []
 
+    async def test_do_not_hold_a_slot_by_dripping_a_body(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is sent has to be worth the wait, also where a body is passed on as it comes."""
+        monkeypatch.setattr(gateway.proxy.body, "_IDLE_SECONDS", 0.4)
+        reader, writer = await asyncio.open_connection(world.host, world.port)
+        writer.write(POST + b"Content-Length: 60000\r\n\r\nx")
+        answer = asyncio.create_task(reader.readuntil(b"\r\n\r\n"))
+        while not answer.done():
+            writer.write(b"x")
+            await asyncio.wait([answer], timeout=0.05)
+        writer.close()
+        assert answer.result().startswith(b"HTTP/1.1 408")
+
+    async def test_have_time_for_a_body_behind_another_request(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The time of headers is not that of a body, whatever was answered meanwhile."""
+        monkeypatch.setattr(gateway.protocol, "HEADER_SECONDS", 0.2)
+        world.shop.hold = asyncio.Event()
+        reader, writer = await asyncio.open_connection(world.host, world.port)
+        writer.write(GET + b"Host: a\r\n\r\n" + POST + b"Content-Length: 60\r\n\r\nx")
+        await eventually(lambda: world.shop.seen)
+        world.shop.hold.set()
+        await reader.readuntil(b"}")
+        answer = asyncio.create_task(reader.readuntil(b"\r\n\r\n"))
+        for _ in range(59):
+            writer.write(b"x")
+            await asyncio.wait([answer], timeout=0.01)
+        head = await answer
+        writer.close()
+        assert head.startswith(b"HTTP/1.1 200")
+
     async def test_are_not_taken_for_a_slow_upstream(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -1,6 +1,6 @@
 """What administrators do to the sessions of others, and how soon: in both shapes.
 
-The bound is one second after the commit (D12); bench/revocation.py measures it, here a loaded
+The bound is one second after the commit (D12); bench/propagation.py measures it, here a loaded
 machine has some seconds more.
 """
 
