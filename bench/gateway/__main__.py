@@ -37,7 +37,7 @@ from bench.gateway.peers import start_node, start_starlette
 from bench.gateway.programs import find, versions
 from bench.gateway.proxies import start_haproxy, start_nginx
 from bench.gateway.report import Report
-from bench.gateway.rows import REFERENCE, ROWS, Row, chosen
+from bench.gateway.rows import ROWS, Row, chosen
 
 _FOR_ALL = ("taskset", "nginx", "wrk")
 _MEMORY_ROWS = ("gatehouse-leased",)
@@ -49,7 +49,7 @@ def main() -> None:
     rows = chosen(arguments.only or (_MEMORY_ROWS if arguments.memory else ()))
     programs = _programs(rows)
     find(programs)
-    print(f"load average {load_average():.1f}", flush=True)
+    print(f"load average {load_average():.1f} at the start", flush=True)
     with ground(rows) as standing:
         systems = _start(standing, {row.name: row for row in rows}, trees(arguments))
         meter = Meter(
@@ -104,11 +104,13 @@ def _start(standing: Ground, rows: Mapping[str, Row], roots: Sequence[Path]) -> 
         systems += start_node(standing, found)
     if found := of("starlette"):
         systems += start_starlette(standing, found)
-    return sorted(systems, key=lambda system: system.row.name != REFERENCE)
+    return sorted(systems, key=lambda system: ROWS.index(system.row))
 
 
 def _compare(meter: Meter, systems: Sequence[System], arguments: argparse.Namespace) -> None:
     started = {system.name: rss_mib(system) for system in systems}
+    for system in systems:
+        meter.warm_up(system)
     rounds = []
     for number in range(1, arguments.rounds + 1):
         measured = {}
@@ -118,6 +120,7 @@ def _compare(meter: Meter, systems: Sequence[System], arguments: argparse.Namesp
         rounds.append(measured)
     report = Report(rounds, started, {system.name: system.row.about for system in systems})
     report.print()
+    print(f"load average {load_average():.1f} at the end")
     if report.void:
         raise SystemExit(1)
 

@@ -23,6 +23,7 @@ class Offered:
     Who had no answer a second after the last arrival counts with the time until then.
     """
 
+    rate: float
     arrived: int
     unanswered: int
     bad: int

@@ -104,7 +104,7 @@ class Arrivals:
         if self._waiting or self._busy:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), _LATE_SECONDS)
-        return self._outcome(total)
+        return self._outcome(total, rate)
 
     def _send(self) -> None:
         while self._waiting and self._free:
@@ -127,12 +127,14 @@ class Arrivals:
         if connection in self._free:
             self._free.remove(connection)
 
-    def _outcome(self, total: int) -> Offered:
+    def _outcome(self, total: int, rate: float) -> Offered:
         now = time.perf_counter()
         late = [*self._waiting, *(connection.arrived for connection in self._busy)]
         times = [*self._seconds, *(now - arrived for arrived in late)]
         p50, p99 = (percentile(times, share) * 1000 for share in (0.5, 0.99))
-        return Offered(arrived=total, unanswered=len(late), bad=self._bad, p50=p50, p99=p99)
+        return Offered(
+            rate=rate, arrived=total, unanswered=len(late), bad=self._bad, p50=p50, p99=p99
+        )
 
 
 def is_whole(received: bytes) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from bench.gateway.ground import Ground, System
-from bench.gateway.rows import EXACT, LEASED, Row
+from bench.gateway.rows import EXACT, LEASED, OTHER, Row
 from bench.gateway.stage import Started, answers, local
 from bench.gateway.tokens import AUDIENCE, ISSUER
 from chassis.crypto import b64encode
@@ -25,7 +25,7 @@ def start_gatehouse(ground: Ground, rows: Mapping[str, Row], trees: Sequence[Pat
     """Start what each of the working trees needs for *rows*; the second one's are called other."""
     services = _start_stand_in(ground)
     systems = []
-    for prefix, tree in zip(("", "other "), trees, strict=False):
+    for prefix, tree in zip(("", OTHER), trees, strict=False):
         gateways: dict[str, tuple[int, Started]] = {}
         for row in rows.values():
             kind = _process_of(row)

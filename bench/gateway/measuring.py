@@ -10,6 +10,7 @@ from bench.gateway.ground import System
 from bench.gateway.rows import REFERENCE
 from bench.gateway.saturation import Answered, saturate
 
+_FIRST_SECONDS = 2
 _WARM_UP_SECONDS = 1
 _SCRIPTS = ("cmdstat_evalsha", "cmdstat_eval", "cmdstat_fcall")
 _MIB = 1024 * 1024
@@ -76,6 +77,10 @@ class Meter:
         self._redis = redis.Redis.from_url(redis_url)
         self._seconds = seconds
         self._offered_seconds = offered_seconds
+
+    def warm_up(self, system: System) -> None:
+        """Load *system* before the first round, until what compiles itself has done so."""
+        self.saturate(system, seconds=_FIRST_SECONDS)
 
     def measure(self, system: System) -> Measured:
         """Load *system* after a moment that does not count."""

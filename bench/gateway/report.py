@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bench.figures import verdict
 from bench.gateway.measuring import Measured
-from bench.gateway.rows import REFERENCE
+from bench.gateway.rows import OTHER, REFERENCE
 
 Round = Mapping[str, Measured]
 
@@ -43,9 +43,9 @@ class Report:
 
     def print(self) -> None:
         """Print table and goals."""
-        print("\n".join(self.lines()), flush=True)
-        print(flush=True)
+        print("", *self.lines(), "", sep="\n", flush=True)
         self._print_goals()
+        self._print_ratios_to_other()
 
     def lines(self) -> Iterable[str]:
         """Return the table."""
@@ -92,9 +92,11 @@ class Report:
         offered = [one for one in found if one is not None]
         if not offered:
             return _NOTHING
+        rate = statistics.median(one.rate for one in offered)
         late = sum(one.unanswered for one in offered) / sum(one.arrived for one in offered)
         p99 = statistics.median(one.p99 for one in offered)
-        return f"{p99:.1f}" if not late else f"> {p99:.0f} ({late:.0%} unanswered)"
+        shown = f"> {p99:.0f}, {late:.0%} unanswered," if late else f"{p99:.1f}"
+        return f"{shown} at {rate:.0f}/s"
 
     def _print_goals(self) -> None:
         for name, goal in _THROUGHPUT:
@@ -112,6 +114,13 @@ class Report:
                 print(f"{name}: Redis was lost {lost} times; until it was back, memory decided")
         for name in self.void:
             print(f"{name}: {self._bad(name)} bad answers, goal 0: MISSED, the row is void")
+
+    def _print_ratios_to_other(self) -> None:
+        for other in self.started:
+            name = other.removeprefix(OTHER)
+            values = self._compared(name, other, lambda one: one.per_core_second)
+            if name != other and values:
+                print(f"{name} ÷ {other}: {statistics.median(values):.2f}")
 
     def _compare(self, title: str, name: str, other: str, goal: float) -> None:
         values = self._compared(name, other, lambda one: one.per_core_second)

@@ -10,6 +10,10 @@ EXACT = f"{LIMIT}/minute"
 LEASED = f"{LIMIT * 10}/minute"
 
 
+OTHER = "other "
+"""What stands before the names of another working tree's systems."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One line of the table.
@@ -25,7 +29,7 @@ class Row:
 
 ROWS = (
     Row(REFERENCE, "HAProxy: RS256 (2048 bits), limit per subject", tokens="rs256-2048"),
-    Row("haproxy-3072", "the same, 3072 bits as in the rows below", offered=False),
+    Row("haproxy-3072", "HAProxy: RS256 (3072 bits, as below), limit per subject", offered=False),
     Row("plain-haproxy", "HAProxy, forwarding only"),
     Row("plain-nginx", "nginx, forwarding only"),
     Row("gatehouse-leased", f"Gatehouse, route of {LEASED}"),

@@ -1,6 +1,8 @@
 """What every system stands on: two cores, a folder, and processes that end with the bench."""
 
 import os
+import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from chassis.processes import Child, wait_until
 
 _CORES = 2
 _START_SECONDS = 30.0
+_TERMINATED = 128 + signal.SIGTERM
 _PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR")
 
 
@@ -92,7 +95,8 @@ class Stage:
 
 @contextmanager
 def stage() -> Iterator[Stage]:
-    """Give a stage in a folder of its own; leave nothing behind."""
+    """Give a stage in a folder of its own; leave nothing behind, on SIGTERM neither."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     with tempfile.TemporaryDirectory(prefix="gatehouse-bench-") as name:
         made = Stage(Path(name), Cores.choose())
         try:
