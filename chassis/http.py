@@ -36,9 +36,12 @@ class _NotOurJsonError(ValueError):
 
 
 class RequestModel(BaseModel):
-    """Base of request bodies: strict types, unknown fields refused (no mass assignment)."""
+    """Base of request bodies: strict types, unknown fields refused (no mass assignment).
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    The parser's cache of texts holds names of fields alone: passwords and tokens do not stay in it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, cache_strings="keys")
 
 
 class QueryModel(BaseModel):

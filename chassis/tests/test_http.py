@@ -15,6 +15,7 @@ from chassis.http import (
     MAX_BODY_BYTES,
     QueryModel,
     RequestModel,
+    parse_json,
     problem_response,
     query,
     read_json,
@@ -172,3 +173,10 @@ async def test_a_query_is_as_strict(
         response = await client.get(f"/things?{query_string}")
     assert response.status_code == 400
     assert response.json()["errors"][0]["pointer"] == pointer
+
+
+def test_what_was_sent_is_not_kept() -> None:
+    """The parser makes each text anew: a cache of them would hold passwords and tokens."""
+    first, second = (parse_json(b'{"name": "a secret of somebody"}', Thing) for _ in range(2))
+    assert first.name == second.name
+    assert first.name is not second.name

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from chassis.database import Named, Transaction
+from chassis.database import Named, Statements, Transaction
 from services.token.domain.refresh import RefreshToken
 from services.token.domain.sessions import Session
 from services.token.domain.subjects import Subject
@@ -44,6 +44,25 @@ FOR SHARE OF u
 _LOCK_SESSION = f"""
 SELECT *, {EPOCH} AS present_epoch FROM sessions WHERE id = $1 FOR NO KEY UPDATE
 """  # noqa: S608 - our own words
+
+
+_FIND_FAMILY = f"""
+SELECT s.*, {EPOCH} AS present_epoch, u.roles, u.roles_version, u.status, u.status_version,
+    u.sessions_valid_from, u.checked_at
+FROM refresh_tokens t
+JOIN sessions s ON s.id = t.session_id
+JOIN subjects u ON u.user_id = s.user_id
+WHERE t.hash = $1
+"""  # noqa: S608 - our own words
+
+
+async def find_family(each: Statements, token_hash: bytes) -> Family | None:
+    """Return what a token belongs to, without a lock; None for one nobody has."""
+    found = await each.fetch_row(_FIND_FAMILY, token_hash)
+    if found is None:
+        return None
+    named = Named(found)
+    return Family(subject_of(named), session_of(named), named.present_epoch)
 
 
 async def lock_family(tx: Transaction, token_hash: bytes) -> Family | None:

@@ -11,8 +11,13 @@ from chassis.database import Named, Transaction
 from services.token.domain.subjects import Subject
 from services.token.models import subjects
 
-# On the driver's connection: every login waits for it.
+# On the driver's connection: logins wait for them, and refreshes that identity has to confirm.
 _LOCK = "SELECT * FROM subjects WHERE user_id = $1 FOR UPDATE"
+_STORE = """
+UPDATE subjects SET roles = $2, roles_version = $3, status = $4, status_version = $5,
+    sessions_valid_from = $6, checked_at = $7
+WHERE user_id = $1
+"""
 
 
 async def find_subject(tx: Transaction, user_id: UUID) -> Subject | None:
@@ -35,9 +40,7 @@ async def lock_subject(tx: Transaction, user_id: UUID) -> Subject:
 
 async def store_subject(tx: Transaction, subject: Subject) -> None:
     """Write a locked subject back."""
-    values = _values(subject)
-    user_id = values.pop("user_id")
-    await tx.execute(sa.update(subjects).where(subjects.c.user_id == user_id).values(values))
+    await tx.fetch_row(_STORE, *_values(subject).values())
 
 
 async def mark_deleted(tx: Transaction, user_id: UUID, *, now: datetime) -> None:

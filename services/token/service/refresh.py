@@ -1,7 +1,7 @@
 """Refresh: rotation that a lost answer survives and a thief does not (D3, RFC 9700 §4.14)."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import ceil
 from uuid import UUID
 
@@ -22,7 +22,12 @@ from services.token.errors import (
     UnknownRefreshToken,
 )
 from services.token.refresh_secrets import RefreshSecret, client_fingerprint
-from services.token.repository.refresh_tokens import Family, find_token, lock_family
+from services.token.repository.refresh_tokens import (
+    Family,
+    find_family,
+    find_token,
+    lock_family,
+)
 from services.token.service.endings import Endings
 from services.token.service.issuing import Issued, Issuing
 from services.token.service.rotation import Presented, Renewed, Rotation, is_alive
@@ -117,6 +122,8 @@ class Refresh:
         at_once = await self._rotation.rotate_at_once(presented, usable_for=usable_for)
         if at_once is not None:
             return at_once
+        if stale := await self._find_stale(presented, usable_for):
+            return stale
         async with self._database.transaction() as tx:
             family = await lock_family(tx, presented.secret.hash)
             if family is None:
@@ -126,12 +133,19 @@ class Refresh:
             if not is_alive(family, presented.now):
                 await self._refuse(tx, presented, family.session)
                 return None
-            age = family.subject.age(presented.now)
-            if age > usable_for:
-                return _Stale(family.subject.user_id, age)
+            if stale := _stale(family, presented.now, usable_for):
+                return stale
             wait = self._rotation.wait(presented, family)
             rotated = None if wait else await self._rotation.rotate(tx, presented, family)
             return rotated or await self._decide(tx, presented, family, wait)
+
+    async def _find_stale(self, presented: Presented, usable_for: timedelta) -> _Stale | None:
+        """Say whether it is identity that has to be asked first, as it is for most clients."""
+        async with self._database.statements() as each:
+            family = await find_family(each, presented.secret.hash)
+        if family is None or not is_alive(family, presented.now):
+            return None
+        return _stale(family, presented.now, usable_for)
 
     async def _decide(
         self, tx: Transaction, presented: Presented, family: Family, wait: timedelta
@@ -179,3 +193,8 @@ class Refresh:
             now=presented.now,
             caller=presented.caller,
         )
+
+
+def _stale(family: Family, now: datetime, usable_for: timedelta) -> _Stale | None:
+    age = family.subject.age(now)
+    return _Stale(family.subject.user_id, age) if age > usable_for else None
