@@ -10,6 +10,7 @@ from typing import Any
 from chassis.logs import configure
 from chassis.metrics import Metrics
 from chassis.settings import load
+from chassis.terminal import command_parser
 from gateway.address import parse_address
 from gateway.check.rehearsal import Asked, rehearse
 from gateway.check.report import assumptions, explanation, lay_out, summary
@@ -103,11 +104,10 @@ def _say(text: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m gateway check",
-        description="Check the route files, or explain what the gateway does with one request.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = command_parser(
+        "python -m gateway check",
+        "Check the route files, or explain what the gateway does with one request.",
+        _EXAMPLES,
     )
     parser.add_argument("method", nargs="?", metavar="METHOD", help="such as GET")
     parser.add_argument("target", nargs="?", metavar="PATH", help="with its query, as on the wire")

@@ -12,6 +12,7 @@ from chassis.crypto import b64encode
 from chassis.database import DatabaseUnavailable
 from chassis.logs import configure
 from chassis.settings import load
+from chassis.terminal import command_parser, complain, say
 from services.audit.app import archiver
 from services.audit.domain.archive.errors import DamagedError, PostponedError
 from services.audit.errors import ArchiveUnavailable
@@ -52,13 +53,13 @@ async def _perform(working: Archiver, asked: argparse.Namespace) -> int:
     try:
         return await action(working, asked)
     except DamagedError as error:
-        return _complain(f"damaged: {error}")
+        return complain(f"damaged: {error}")
     except PostponedError as error:
-        return _complain(f"not now: {error}")
+        return complain(f"not now: {error}")
     except ArchiveUnavailable as error:
-        return _complain(f"the store cannot be used: {error}")
+        return complain(f"the store cannot be used: {error}")
     except DatabaseUnavailable as error:
-        return _complain(str(error))
+        return complain(str(error))
     finally:
         await working.database.close()
 
@@ -66,26 +67,26 @@ async def _perform(working: Archiver, asked: argparse.Namespace) -> int:
 async def _run(working: Archiver, _asked: argparse.Namespace) -> int:
     done = await working.archive_due(_progress)
     if done is None:
-        _say("another archiver is at work")
+        say("another archiver is at work")
         return 0
-    _say(f"{done} partitions archived and dropped")
+    say(f"{done} partitions archived and dropped")
     return 0
 
 
 async def _list(working: Archiver, _asked: argparse.Namespace) -> int:
     if working.target is not None:
         for key_id, public in working.target.signer.public_keys.items():
-            _say(f"signing key {key_id}  Ed25519 {b64encode(public)}")
+            say(f"signing key {key_id}  Ed25519 {b64encode(public)}")
     for partition in await _archived(working):
-        _say(_line(partition))
-    _say(f"{await working.measure()} partitions past their retention are in the database")
+        say(_line(partition))
+    say(f"{await working.measure()} partitions past their retention are in the database")
     return 0
 
 
 async def _verify(working: Archiver, asked: argparse.Namespace) -> int:
     partitions = [p for p in await _archived(working) if asked.name in (None, p.name)]
     if asked.name is not None and not partitions:
-        return _complain(f"{asked.name} is not archived")
+        return complain(f"{asked.name} is not archived")
     failures = 0
     for partition in partitions:
         failures += await _verify_one(working, partition)
@@ -98,8 +99,8 @@ async def _verify_one(working: Archiver, partition: Partition) -> int:
     try:
         found = await verification.verify(partition, _progress)
     except DamagedError as error:
-        return _complain(f"{partition.name} is damaged: {error}")
-    _say(
+        return complain(f"{partition.name} is damaged: {error}")
+    say(
         f"{partition.name} is whole: {found.rows} rows in {found.objects} objects,"
         f" {found.open_shares} personal shares readable, {found.closed_shares} not any more"
     )
@@ -108,8 +109,8 @@ async def _verify_one(working: Archiver, partition: Partition) -> int:
 
 async def _discard(working: Archiver, asked: argparse.Namespace) -> int:
     if not await working.discard(asked.name):
-        return _complain(f"{asked.name} has no archive that may be discarded")
-    _say(f"{asked.name} will be archived anew by the next run")
+        return complain(f"{asked.name} has no archive that may be discarded")
+    say(f"{asked.name} will be archived anew by the next run")
     return 0
 
 
@@ -133,23 +134,8 @@ def _progress(step: str, partition: str, facts: Mapping[str, object]) -> None:
     sys.stderr.flush()
 
 
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
-def _complain(text: str) -> int:
-    sys.stderr.write(f"{text}\n")
-    return 1
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m services.audit archive",
-        description=__doc__,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("python -m services.audit archive", __doc__, _EXAMPLES)
     actions = parser.add_subparsers(required=True, metavar="run|list|verify|discard")
     for name, action, text in (
         ("run", _run, "archive and drop what is past its retention"),

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from chassis.terminal import command_parser, complain, say
 from services.token.domain.clients import ClientSecret, SecretDigest
 from services.token.oauth_clients import CLIENT_ID, ClientsInvalid, load_clients
 
@@ -46,12 +47,12 @@ def clients(arguments: Sequence[str]) -> int:
 def _new(asked: argparse.Namespace) -> int:
     client_id = asked.id or re.sub(r"[^a-z0-9]+", "-", asked.name.lower()).strip("-")[:64]
     if not re.fullmatch(CLIENT_ID, client_id):
-        return _complain(f"{client_id!r} cannot be a client_id: give one with --id, such as orders")
+        return complain(f"{client_id!r} cannot be a client_id: give one with --id, such as orders")
     if not asked.name.isprintable() or not 0 < len(asked.name) <= 128:  # noqa: PLR2004 - the file's
-        return _complain("a name is printable and has at most 128 characters")
+        return complain("a name is printable and has at most 128 characters")
     introspect = _KINDS[asked.introspect]
     if not introspect and not asked.revoke:
-        return _complain("it may do nothing: add --revoke, or let it introspect")
+        return complain("it may do nothing: add --revoke, or let it introspect")
     digest = _make_secret(client_id)
     block = _BLOCK.format(
         client_id=_toml(client_id),
@@ -66,7 +67,7 @@ def _new(asked: argparse.Namespace) -> int:
 
 
 def _secret(_asked: argparse.Namespace) -> int:
-    sys.stdout.write(f"{_toml(str(_make_secret(None)))}\n")
+    say(_toml(str(_make_secret(None))))
     return 0
 
 
@@ -74,12 +75,12 @@ def _check(asked: argparse.Namespace) -> int:
     try:
         known = load_clients(asked.file)
     except ClientsInvalid as error:
-        return _complain("\n".join(error.lines))
+        return complain("\n".join(error.lines))
     for client in known.values():
         rights = [*sorted(client.introspects), *(["revoke"] if client.revokes else [])]
         secrets = f"{len(client.digests)} secret{'s' if len(client.digests) > 1 else ''}"
-        sys.stdout.write(f"{client.client_id}  {client.name}  {', '.join(rights)}  {secrets}\n")
-    sys.stdout.write(f"{len(known)} clients\n")
+        say(f"{client.client_id}  {client.name}  {', '.join(rights)}  {secrets}")
+    say(f"{len(known)} clients")
     return 0
 
 
@@ -98,18 +99,8 @@ def _toml(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _complain(text: str) -> int:
-    sys.stderr.write(f"{text}\n")
-    return 1
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m services.token clients",
-        description=__doc__,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("python -m services.token clients", __doc__, _EXAMPLES)
     actions = parser.add_subparsers(required=True, metavar="new|secret|check")
     new = actions.add_parser("new", help="make a client and its secret")
     new.add_argument("name", metavar="NAME", help="what people call it")

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import re
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +15,7 @@ from chassis.metrics import Metrics
 from chassis.outbox import Outbox
 from chassis.printable import printable
 from chassis.settings import load
+from chassis.terminal import command_parser, complain, say
 from services.token import models
 from services.token.app import KeyTiming, signing_keys
 from services.token.domain.keys import MAX_REASON, KeyLife
@@ -75,7 +75,7 @@ async def _perform(settings: TokenSettings, asked: argparse.Namespace) -> int:
         revoking = GlobalRevoking(keys=stored, metrics=Metrics())
         return await action(_Work(KeyOperations(stored), revoking, named), asked)
     except (DatabaseUnavailable, SigningKeyMissing, SigningKeyNotFound) as error:
-        return _complain(str(error))
+        return complain(str(error))
     finally:
         await database.close()
 
@@ -83,39 +83,39 @@ async def _perform(settings: TokenSettings, asked: argparse.Namespace) -> int:
 async def _list(work: _Work, _asked: argparse.Namespace) -> int:
     overview = await work.operations.overview()
     for life in overview.found.lives:
-        _say(_line(life, overview))
+        say(_line(life, overview))
     for revoked in overview.revoked:
-        _say(
+        say(
             f"{revoked.kid}  {revoked.algorithm}  revoked    {_at(revoked.revoked_at)}"
             f"  {printable(revoked.reason, length=MAX_REASON)}"
         )
-    _say(f"next rotation: {_at(overview.hands_over_at)}")
+    say(f"next rotation: {_at(overview.hands_over_at)}")
     under = [key.sealed_under for key in overview.found.keys if key.sealed_under]
     for name in dict.fromkeys((*work.encryption_keys, *under)):
         known = "" if name in work.encryption_keys else ", and is not among those given"
-        _say(f"encryption key {name} holds {under.count(name)} private keys{known}")
+        say(f"encryption key {name} holds {under.count(name)} private keys{known}")
     return 0
 
 
 async def _rotate(work: _Work, _asked: argparse.Namespace) -> int:
     wanted = await work.operations.rotate(_AUTHOR)
-    _say(f"{wanted.successor_kid} signs instead of {wanted.kid} from {_at(wanted.signs_at)} on")
+    say(f"{wanted.successor_kid} signs instead of {wanted.kid} from {_at(wanted.signs_at)} on")
     return 0
 
 
 async def _revoke(work: _Work, asked: argparse.Namespace) -> int:
     revoked = await work.operations.revoke(asked.kid, asked.reason, _AUTHOR)
-    _say(f"{revoked.kid} is revoked since {_at(revoked.revoked_at)}")
+    say(f"{revoked.kid} is revoked since {_at(revoked.revoked_at)}")
     if revoked.successor:
-        _say(f"{revoked.successor} signs instead of it")
+        say(f"{revoked.successor} signs instead of it")
     return 0
 
 
 async def _revoke_all(work: _Work, asked: argparse.Namespace) -> int:
     revoked = await work.revoking.revoke(asked.reason, _AUTHOR)
-    _say(f"nobody is logged in since {_at(revoked.revocation.revoked_at)}")
+    say(f"nobody is logged in since {_at(revoked.revocation.revoked_at)}")
     for key in revoked.keys:
-        _say(f"{key.kid} is revoked")
+        say(f"{key.kid} is revoked")
     return 0
 
 
@@ -144,23 +144,8 @@ def _reason(text: str) -> str:
     return text
 
 
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
-def _complain(text: str) -> int:
-    sys.stderr.write(f"{text}\n")
-    return 1
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m services.token keys",
-        description=__doc__,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("python -m services.token keys", __doc__, _EXAMPLES)
     actions = parser.add_subparsers(required=True, metavar="list|rotate|revoke|revoke-all")
     for name, action, text in (
         ("list", _list, "show the keys and the encryption keys that hold them"),
