@@ -1,7 +1,7 @@
 """The syntax of rates: `10/minute`."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Self
 
@@ -18,10 +18,20 @@ _SYNTAX = re.compile(rf"([1-9][0-9]{{0,8}})\s*/\s*({'|'.join(_PERIODS)})")
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many requests in so much time."""
+    """So many requests in so much time.
+
+    `interval_us` are the microseconds one request costs (GCRA's emission interval).
+    """
 
     limit: int
     period: timedelta
+    period_us: int = field(init=False, repr=False, compare=False)
+    interval_us: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        period_us = self.period // timedelta(microseconds=1)
+        object.__setattr__(self, "period_us", period_us)
+        object.__setattr__(self, "interval_us", max(1, period_us // self.limit))
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -34,16 +44,6 @@ class Rate:
     def divided(self, parts: int) -> "Rate":
         """Return the share of one of *parts* that count on their own: at least 1."""
         return Rate(max(1, self.limit // parts), self.period)
-
-    @property
-    def period_us(self) -> int:
-        """Return the period in microseconds."""
-        return self.period // timedelta(microseconds=1)
-
-    @property
-    def interval_us(self) -> int:
-        """Return the microseconds one request costs (GCRA's emission interval)."""
-        return max(1, self.period_us // self.limit)
 
     def __str__(self) -> str:
         name = next(name for name, period in _PERIODS.items() if period == self.period)

@@ -134,13 +134,14 @@ class RedisLimiter:
 
 def _granted(answer: Any, limits: int) -> Granted:
     """Read an answer. Raises AnswerUnusable, TokenRevoked, TokenStale."""
-    match answer:
-        case [int(denial)] if denial in _DENIALS:
-            raise _DENIALS[denial]
-        case [int(now), *numbers] if len(numbers) == 3 * limits:
-            return Granted(now, [Grant(*numbers[at : at + 3]) for at in range(0, 3 * limits, 3)])
-        case _:
-            raise AnswerUnusable("NotAnAnswer")
+    if not isinstance(answer, list):
+        raise AnswerUnusable("NotAnAnswer")
+    if len(answer) == 1 and answer[0] in _DENIALS:
+        raise _DENIALS[answer[0]]
+    if len(answer) != 1 + 3 * limits:
+        raise AnswerUnusable("NotAnAnswer")
+    starts = range(1, len(answer), 3)
+    return Granted(answer[0], [Grant(*answer[at : at + 3]) for at in starts])
 
 
 def _unusable(error: ReplyError) -> LimiterUnavailable:
