@@ -54,10 +54,7 @@ def main(
     # Only the gateway, which has no room of migrations, can do without the broker.
     settings = load(settings_type, needs=("rabbitmq_url",) if room is not None else ())
     configure(level=settings.log_level, style=settings.log_format)
-    if serve is not None:
-        serve(settings)
-    else:
-        run(lambda: build(settings))
+    (serve or (lambda given: run(lambda: build(given))))(settings)
 
 
 async def _migrate(settings: MigrationSettings, script_location: Path) -> None:

@@ -11,6 +11,7 @@ from gateway.routing.source import RoutesInvalid
 from gateway.routing.table import RouteTable
 from gateway.tests.world import make_settings
 
+DOCS = Path(__file__).parents[2] / "docs" / "operations.md"
 FILE = """
 [[route]]
 path = "/{rest...}"
@@ -86,6 +87,14 @@ class TestProtected:
             "GET a.example.com/{rest...} → other proxies, which ask at FORWARD_AUTH_PORT; "
             "a user with admin or scope:reports"
         ) in lines
+
+    def test_hold_as_they_are_documented(self, tmp_path: Path) -> None:
+        """The example that operators copy."""
+        section = DOCS.read_text().partition("## Products behind another proxy")[2]
+        example = section.partition("```toml\n")[2].partition("```")[0]
+        table = load(tmp_path, example)
+        route = table.protected["reports.example.com"].find(("q3", "7"), "POST")
+        assert (route.access, str(route.limits[0].rate)) == ("user", "600/minute")
 
 
 class TestMistakes:

@@ -79,16 +79,7 @@ async def answering(
     reader, writer = await asyncio.open_unix_connection(sock=end)
 
     async def answer() -> None:
-        try:
-            while line := await reader.readline():
-                number, question = line.decode().split()
-                body = await _answer(question, deployable)
-                writer.write(f"{number} {len(body)}\n".encode() + body)
-                await writer.drain()
-        except OSError as error:
-            log.warning("channel.broken", error=type(error).__name__)
-        except Exception:
-            log.exception("channel.crashed")
+        await _answer_all(reader, writer, deployable)
         on_alone()
 
     task = asyncio.create_task(answer(), name="channel")
@@ -98,6 +89,22 @@ async def answering(
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         writer.close()
+
+
+async def _answer_all(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, deployable: Deployable
+) -> None:
+    """Answer until the parent is gone, or answering fails."""
+    try:
+        while line := await reader.readline():
+            number, question = line.decode().split()
+            body = await _answer(question, deployable)
+            writer.write(f"{number} {len(body)}\n".encode() + body)
+            await writer.drain()
+    except OSError as error:
+        log.warning("channel.broken", error=type(error).__name__)
+    except Exception:
+        log.exception("channel.crashed")
 
 
 async def _answer(question: str, deployable: Deployable) -> bytes:

@@ -43,7 +43,8 @@ class Crew:
         self._proven = asyncio.Event()
         self._exit_code = 0
         self._reloads = 0
-        self._answering: set[Worker] = set()
+        self.answering: set[Worker] = set()
+        """Those that have answered once, and so are no longer only starting."""
         self._metrics(registry)
 
     @property
@@ -68,7 +69,7 @@ class Crew:
         The signal would kill one that is only starting: it gets it with its first answer.
         """
         self._reloads += 1
-        for worker in self._answering:
+        for worker in self.answering:
             worker.send(signal.SIGHUP)
 
     def _keeper(self, index: int) -> asyncio.Task[None]:
@@ -109,12 +110,12 @@ class Crew:
         try:
             if await worker.answers():
                 self._proven.set()
-                self._answering.add(worker)
+                self.answering.add(worker)
                 if self._reloads != reloads:
                     worker.send(signal.SIGHUP)
             return await worker.ended()
         finally:
-            self._answering.discard(worker)
+            self.answering.discard(worker)
             self.workers[index] = None
 
     async def _end(self, keeping: Sequence[asyncio.Task[None]]) -> None:
