@@ -67,18 +67,18 @@ upstream = "shop"
 access = ["admin"]
 
 [[route]]
-path = "/shop/raw/{{rest...}}"
-methods = ["GET"]
-upstream = "shop"
-access = "user"
-forward_token = true
-
-[[route]]
 path = "/shop/live/{{rest...}}"
 methods = ["GET"]
 upstream = "shop"
 access = "user"
 websocket = true
+
+[[route]]
+path = "/shop/raw/{{rest...}}"
+methods = ["GET"]
+upstream = "shop"
+access = "user"
+forward_token = true
 """
 
 
