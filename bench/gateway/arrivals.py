@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from bench.gateway.saturation import LoadError
 from bench.gateway.tokens import Tokens
 from tests.platforms.process import ROOT
 
@@ -32,7 +33,7 @@ class Offered:
 
 
 def offer(url: str, tokens: Tokens, *, rate: float, seconds: float) -> Offered:
-    """Let *rate* requests a second arrive for *seconds*."""
+    """Let *rate* requests a second arrive for *seconds*. Raises LoadError."""
     parts = urlsplit(url)
     told = (str(parts.port), parts.path, str(tokens.path), str(rate), str(seconds))
     ran = subprocess.run(  # noqa: S603 - our own module
@@ -44,5 +45,5 @@ def offer(url: str, tokens: Tokens, *, rate: float, seconds: float) -> Offered:
         check=False,
     )
     if ran.returncode != 0:
-        raise SystemExit(f"the load failed: {ran.stderr.strip()}")
+        raise LoadError(f"the load failed: {ran.stderr.strip()}")
     return Offered(**json.loads(ran.stdout))

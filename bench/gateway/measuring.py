@@ -1,5 +1,7 @@
 """One measurement of one system: as much as it takes, then what all are offered alike."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import redis
@@ -8,12 +10,13 @@ from bench.cpu import rss_of_tree, seconds_of_tree
 from bench.gateway.arrivals import Offered, offer
 from bench.gateway.ground import System
 from bench.gateway.rows import REFERENCE
-from bench.gateway.saturation import Answered, saturate
+from bench.gateway.saturation import Answered, LoadError, saturate
 
 _FIRST_SECONDS = 2
 _WARM_UP_SECONDS = 1
 _SCRIPTS = ("cmdstat_evalsha", "cmdstat_eval", "cmdstat_fcall")
 _MIB = 1024 * 1024
+_SHOWN = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +107,16 @@ class Meter:
     def saturate(self, system: System, *, seconds: int) -> Answered:
         """Load it with the tokens that come next."""
         first = system.sent % system.tokens.count
-        answered = saturate(system.url, system.tokens, first=first, seconds=seconds)
+        with _told(system):
+            answered = saturate(system.url, system.tokens, first=first, seconds=seconds)
         system.sent += answered.requests
         return answered
 
     def _offer(self, system: System) -> Offered | None:
         if self._rate is None or not system.row.offered:
             return None
-        return offer(system.url, system.tokens, rate=self._rate, seconds=self._offered_seconds)
+        with _told(system):
+            return offer(system.url, system.tokens, rate=self._rate, seconds=self._offered_seconds)
 
     def _redis_spent(self, system: System) -> Spent:
         cpu, calls = self._redis.info("cpu"), self._redis.info("commandstats")
@@ -124,4 +129,15 @@ class Meter:
 
 def rss_mib(system: System) -> float:
     """Return the resident set of a system with its processes, in MiB."""
-    return rss_of_tree(system.program.pid) / _MIB
+    with _told(system):
+        return rss_of_tree(system.program.pid) / _MIB
+
+
+@contextmanager
+def _told(system: System) -> Iterator[None]:
+    """End the bench with the system's last words when it can be loaded no more."""
+    try:
+        yield
+    except (OSError, LoadError) as error:
+        end = system.program.log.read_text(errors="replace")[-_SHOWN:]
+        raise SystemExit(f"{system.name}: {error}\n{end}") from None

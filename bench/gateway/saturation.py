@@ -13,6 +13,10 @@ _SCRIPT = Path(__file__).with_name("wrk.lua")
 _PATIENCE_SECONDS = 60
 
 
+class LoadError(Exception):
+    """There was nobody to load; the message says what the load generator said."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """What came back in *seconds*; p50 and p99 in milliseconds. `bad`: not 2xx, or none at all."""
@@ -30,7 +34,7 @@ class Answered:
 
 
 def saturate(url: str, tokens: Tokens, *, first: int, seconds: int) -> Answered:
-    """Ask for *seconds*, beginning with the token numbered *first*."""
+    """Ask for *seconds*, beginning with the token numbered *first*. Raises LoadError."""
     options = ["--threads", "1", "--connections", str(CONNECTIONS), "--timeout", "10s"]
     told = [*options, "--duration", f"{seconds}s", "--script", str(_SCRIPT), url]
     ran = subprocess.run(  # noqa: S603 - our own command
@@ -41,7 +45,7 @@ def saturate(url: str, tokens: Tokens, *, first: int, seconds: int) -> Answered:
         check=False,
     )
     if ran.returncode != 0:
-        raise SystemExit(f"wrk failed: {ran.stderr.strip() or ran.stdout.strip()}")
+        raise LoadError(f"wrk failed: {ran.stderr.strip() or ran.stdout.strip()}")
     return parse(ran.stdout)
 
 

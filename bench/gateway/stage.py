@@ -45,7 +45,7 @@ class Started:
 
 @dataclass(slots=True)
 class Stage:
-    """Starts programs; `stopped` ends them in the reverse order."""
+    """Starts programs; `stop` ends them in the reverse order."""
 
     folder: Path
     cores: Cores
