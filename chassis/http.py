@@ -190,6 +190,8 @@ def _refuse_constant(_name: str) -> NoReturn:
 def _unfit_texts(value: Any, pointer: str) -> list[FieldError]:
     """List the texts that hold control characters or lone surrogates."""
     if isinstance(value, str):
+        if value.isprintable():  # said at once of almost all
+            return []
         if any(category(character) in _REFUSED_CATEGORIES for character in value):
             return [FieldError(pointer, "control_character", "Control characters are refused.")]
         return []

@@ -8,4 +8,7 @@ def printable(text: str, *, length: int) -> str:
 
     NUL, line breaks, escape sequences and lone surrogates are gone afterwards.
     """
-    return "".join(c if c.isprintable() else _REPLACEMENT for c in text[:length])
+    cut = text[:length]
+    if cut.isprintable():
+        return cut
+    return "".join(c if c.isprintable() else _REPLACEMENT for c in cut)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from uuid import UUID
 
 _DEVICE_LENGTH = 64
@@ -87,6 +88,7 @@ def surplus(live: Sequence[Session], *, limit: int) -> Sequence[Session]:
     return newest_first[limit - 1 :]
 
 
+@lru_cache(maxsize=512)
 def device_name(user_agent: str | None) -> str | None:
     """Return what a person would call the program and system of *user_agent*."""
     if not user_agent:

@@ -13,6 +13,12 @@ from services.token.models import revocations
 
 c = revocations.c
 
+# On the driver's connection: a login waits for it when it ends the session before.
+_ADD = """
+INSERT INTO revocations (kind, value, below_version, revoked_until)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::timestamptz[])
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -26,17 +32,14 @@ class Reading:
 
 async def add_revocations(tx: Transaction, entries: Sequence[Revocation]) -> None:
     """Put entries on the deny list."""
-    rows = [
-        {
-            "kind": entry.kind,
-            "value": entry.value,
-            "below_version": entry.below_version,
-            "revoked_until": entry.revoked_until,
-        }
-        for entry in entries
-    ]
-    if rows:
-        await tx.execute(sa.insert(revocations), rows)
+    if entries:
+        await tx.fetch_rows(
+            _ADD,
+            [entry.kind for entry in entries],
+            [entry.value for entry in entries],
+            [entry.below_version for entry in entries],
+            [entry.revoked_until for entry in entries],
+        )
 
 
 async def read_from(

@@ -7,13 +7,28 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from chassis.database import Transaction
+from chassis.database import Named, Transaction
 from chassis.paging import Page, write_cursor
 from contracts.token import EndReason
 from services.token.domain.sessions import Session
 from services.token.models import sessions
 
 c = sessions.c
+
+# On the driver's connection: a login waits for them when it ends the session before.
+_LIST_RUNNING = """
+SELECT * FROM sessions
+WHERE user_id = $1 AND ended_at IS NULL AND ($2::bigint IS NULL OR subject_version < $2)
+ORDER BY created_at, id
+"""
+_LOCK_RUNNING = """
+SELECT id FROM sessions WHERE id = ANY ($1::uuid[]) AND ended_at IS NULL ORDER BY id FOR UPDATE
+"""
+_MARK_ENDED = """
+UPDATE sessions SET ended_at = $2, ended_reason = $3
+WHERE id = ANY ($1::uuid[]) AND ended_at IS NULL
+RETURNING id
+"""
 
 
 async def list_running(
@@ -23,11 +38,8 @@ async def list_running(
 
     *below_version* leaves out those authenticated at that version of the user, or later.
     """
-    found = sa.select(sessions).where((c.user_id == user_id) & c.ended_at.is_(None))
-    if below_version is not None:
-        found = found.where(c.subject_version < below_version)
-    rows = await tx.execute(found.order_by(c.created_at, c.id))
-    return [session_of(row) for row in rows]
+    rows = await tx.fetch_rows(_LIST_RUNNING, user_id, below_version)
+    return [session_of(Named(row)) for row in rows]
 
 
 async def list_live(
@@ -60,14 +72,10 @@ async def mark_ended(
     tx: Transaction, ids: Collection[UUID], *, reason: EndReason, now: datetime
 ) -> set[UUID]:
     """End those of the sessions *ids* that still run; return which these were."""
-    running = c.id.in_(ids) & c.ended_at.is_(None)
     if len(ids) > 1:
         # Everybody locks several in one order: they wait for each other, never in a circle.
-        await tx.execute(sa.select(c.id).where(running).order_by(c.id).with_for_update())
-    ended = (
-        sa.update(sessions).where(running).values(ended_at=now, ended_reason=reason).returning(c.id)
-    )
-    return set((await tx.execute(ended)).scalars())
+        await tx.fetch_rows(_LOCK_RUNNING, list(ids))
+    return {row["id"] for row in await tx.fetch_rows(_MARK_ENDED, list(ids), now, reason)}
 
 
 async def lift_session(tx: Transaction, user_id: UUID, session_id: UUID, version: int) -> None:
