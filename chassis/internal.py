@@ -10,6 +10,7 @@ from uuid import uuid4
 from chassis.assertions import HEADER, AssertionSigner
 from chassis.caller import Caller
 from chassis.errors import Unavailable
+from chassis.http1.trouble import Trouble
 from chassis.logs import get_logger
 from chassis.peers import Answer, Peer
 from chassis.tracing import continue_trace
@@ -63,7 +64,7 @@ class InternalClient:
         traceback: TracebackType | None,
     ) -> None:
         if self._peer is not None:
-            self._peer.close()
+            await self._peer.close()
 
     async def call(
         self,
@@ -86,7 +87,7 @@ class InternalClient:
         try:
             async with asyncio.timeout(timeout or self._timeout):
                 return _document(await self._peer.ask(method, target, headers, content))
-        except (TimeoutError, OSError, ValueError) as error:
+        except (Trouble, TimeoutError, ValueError) as error:
             log.warning("dependency.failed", target=target, error=type(error).__name__)
             raise DependencyUnavailable(retry_after=1) from error
 

@@ -1,25 +1,20 @@
-"""Connections to one peer of ours: HTTP/1.1, kept between calls, one call at a time on each."""
+"""Calls to one peer of ours: HTTP/1.1 over kept connections, whole requests for whole answers."""
 
 import asyncio
-import ssl
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import cast
 from urllib.parse import urlsplit
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from chassis.http1.connection import Connection
+from chassis.http1.connections import Connections
+from chassis.http1.head import head_of
+from chassis.http1.names import Origin
+from chassis.http1.trouble import Garbled, HungUp
 
 _CONNECT_SECONDS = 2.0
 # The peer closes what was idle for 30 seconds: it is never used while that happens.
-_IDLE_SECONDS = 15.0
+_KEEP_SECONDS = 15.0
 _MAX_ANSWER_BYTES = 8 * 1024 * 1024
-_FINAL = 200
-
-
-class PeerUnreadableError(ValueError):
-    """What came is no answer of HTTP, or too large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,154 +30,64 @@ class Peer:
     """At most *limit* connections to where *base_url* points; the last used is the next taken."""
 
     def __init__(self, base_url: str, *, limit: int) -> None:
-        parts = urlsplit(base_url)
-        self._host = parts.hostname or ""
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
-        self._port = parts.port or (443 if self._tls else 80)
-        self._prefix = parts.path.rstrip("/")
-        self._authority = parts.netloc.rpartition("@")[2]
+        self._origin = Origin.of(base_url)
+        self._prefix = urlsplit(base_url).path.rstrip("/")
+        self._connections = Connections(keep=_KEEP_SECONDS)
         self._free = asyncio.Semaphore(limit)
-        self._idle: list[_Connection] = []
-        self._closed = False
 
-    def close(self) -> None:
-        """Close what is idle; what is in use is closed when its answer is there."""
-        self._closed = True
-        for connection in self._idle:
-            connection.close()
-        self._idle.clear()
+    async def close(self) -> None:
+        """Close every connection; an answer that is on its way is lost."""
+        await self._connections.close()
 
     async def ask(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes
     ) -> Answer:
         """Send one request and return its answer; who calls bounds the time.
 
-        A GET is sent again when a kept connection turns out to have ended. Raises OSError when the
-        peer is away or hangs up, PeerUnreadableError.
+        A GET is sent again when a kept connection turns out to have ended. Raises Trouble,
+        TimeoutError, ValueError for a header that would begin another.
         """
-        message = self._message(method, target, headers, body)
+        message = self._head(method, target, headers, body) + body
         async with self._free:
-            kept = self._take()
+            kept = self._connections.find(self._origin, None)
             if kept is not None:
                 try:
                     return await self._exchange(kept, message)
-                except ConnectionError:
+                except HungUp:
                     if method != "GET":
                         raise
-            return await self._exchange(await self._open(), message)
+            fresh = await self._connections.open(self._origin, within=_CONNECT_SECONDS)
+            return await self._exchange(fresh, message)
 
-    async def _exchange(self, connection: "_Connection", message: bytes) -> Answer:
-        answer = None
+    async def _exchange(self, connection: Connection, message: bytes) -> Answer:
         try:
-            answer = await connection.exchange(message)
+            connection.begin(message, bodyless=False)
+            while not connection.answered():
+                await connection.news()
+            headers = {name.decode(): value.decode("latin-1") for name, value in connection.headers}
+            return Answer(connection.status, headers, await _body(connection))
         finally:
-            if answer is None or self._closed or not connection.is_reusable:
-                connection.close()
+            if connection.kept_alive:
+                self._connections.keep(connection, self._origin, None)
             else:
-                self._idle.append(connection)
-        return answer
+                connection.close()
 
-    def _take(self) -> "_Connection | None":
-        usable_since = time.monotonic() - _IDLE_SECONDS
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_reusable and connection.idle_since > usable_since:
-                return connection
-            connection.close()
-        return None
-
-    async def _open(self) -> "_Connection":
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            _, connection = await asyncio.get_running_loop().create_connection(
-                _Connection, self._host, self._port, ssl=self._tls
-            )
-        return connection
-
-    def _message(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
-        lines = [f"{method} {self._prefix}{target} HTTP/1.1", f"host: {self._authority}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        lines.append(f"content-length: {len(body)}")
-        if any("\r" in line or "\n" in line for line in lines):
-            raise ValueError("a line break in a request's head")
-        return "\r\n".join((*lines, "", "")).encode() + body
+    def _head(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        fields = [(b"host", self._origin.authority.encode())]
+        fields += ((name.encode(), value.encode()) for name, value in headers.items())
+        fields.append((b"content-length", b"%d" % len(body)))
+        return head_of(method, self._prefix + target, fields)
 
 
-class _Connection(asyncio.Protocol):
-    """One connection, and the answer that is on its way."""
-
-    def __init__(self) -> None:
-        self.idle_since = 0.0
-        self.is_reusable = True
-        self._transport: asyncio.Transport | None = None
-        self._parser = HttpResponseParser(self)
-        self._answer: asyncio.Future[Answer] | None = None
-        self._headers: dict[str, str] = {}
-        self._body = bytearray()
-
-    async def exchange(self, message: bytes) -> Answer:
-        """Send *message* and return its answer. Raises ConnectionError, PeerUnreadableError."""
-        if self._transport is None or self._transport.is_closing():
-            raise ConnectionResetError
-        self._headers, self._body = {}, bytearray()
-        self._answer = asyncio.get_running_loop().create_future()
-        self._transport.write(message)
-        return await self._answer
-
-    def close(self) -> None:
-        """Hang up; an answer that is on its way is lost."""
-        self.is_reusable = False
-        if self._transport is not None:
-            self._transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep what is written to."""
-        self._transport = cast("asyncio.Transport", transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits."""
-        self._end(ConnectionResetError(str(exc or "the peer hung up")))
-
-    def data_received(self, data: bytes) -> None:
-        """Read on; what nobody waits for ends the connection."""
-        if self._answer is None or self._answer.done():
-            self.close()
-            return
-        try:
-            self._parser.feed_data(data)
-        except (HttpParserError, HttpParserUpgrade) as error:
-            self._end(PeerUnreadableError(type(error).__name__))
-            self.close()
-
-    def on_message_begin(self) -> None:
-        """See an answer begin; a second one to one question would be taken for the next one's."""
-        if self._answer is None or self._answer.done():
-            self.is_reusable = False
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header."""
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
-
-    def on_body(self, body: bytes) -> None:
-        """Keep a piece of the body."""
-        self._body += body
-        if len(self._body) > _MAX_ANSWER_BYTES:
-            self._end(PeerUnreadableError("too large"))
-            self.close()
-
-    def on_message_complete(self) -> None:
-        """Hand the answer over, unless it is one before the final."""
-        status = self._parser.get_status_code()
-        if self._answer is None or self._answer.done():
-            return
-        if status < _FINAL:
-            self._headers = {}
-            return
-        self.is_reusable = self.is_reusable and self._parser.should_keep_alive()
-        self.idle_since = time.monotonic()
-        answer = Answer(status, MappingProxyType(self._headers), bytes(self._body))
-        self._answer.set_result(answer)
-
-    def _end(self, error: Exception) -> None:
-        self.is_reusable = False
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(error)
+async def _body(connection: Connection) -> bytes:
+    """Return the whole body of the answer. Raises Trouble."""
+    body = bytearray()
+    while not connection.is_read:
+        piece = connection.read()
+        if piece is None:
+            await connection.news()
+            continue
+        body += piece
+        if len(body) > _MAX_ANSWER_BYTES:
+            raise Garbled("too large")
+    return bytes(body)

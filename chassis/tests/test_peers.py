@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from chassis.peers import Answer, Peer, PeerUnreadableError
+from chassis.http1.trouble import Garbled, HungUp
+from chassis.peers import Answer, Peer
 from chassis.testing import eventually
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
@@ -45,7 +46,7 @@ async def peer_of(handle: Handle, *, limit: int = 5) -> AsyncIterator[Peer]:
     try:
         yield peer
     finally:
-        peer.close()
+        await peer.close()
         server.close()
 
 
@@ -108,7 +109,7 @@ class TestTrouble:
         script = Script([OK, b""], [OK])
         async with peer_of(script) as peer:
             await ask(peer)
-            with pytest.raises(ConnectionError):
+            with pytest.raises(HungUp):
                 await ask(peer, "POST")
         assert len(script.heads) == 2
 
@@ -116,7 +117,7 @@ class TestTrouble:
         """The peer is in trouble."""
         script = Script([b""], [OK])
         async with peer_of(script) as peer:
-            with pytest.raises(ConnectionError):
+            with pytest.raises(HungUp):
                 await ask(peer)
         assert script.opened == 1
 
@@ -133,7 +134,7 @@ class TestTrouble:
         """And the connection is not used again."""
         script = Script([garbage, OK], [OK])
         async with peer_of(script) as peer:
-            with pytest.raises(PeerUnreadableError):
+            with pytest.raises(Garbled):
                 await ask(peer)
             assert (await ask(peer)).status == 200
         assert script.opened == 2
@@ -143,7 +144,7 @@ class TestTrouble:
         chunk = b"100000\r\n" + bytes(0x100000) + b"\r\n"
         script = Script([b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + chunk * 20])
         async with peer_of(script) as peer:
-            with pytest.raises(PeerUnreadableError, match="too large"):
+            with pytest.raises(Garbled, match="too large"):
                 await ask(peer)
 
     async def test_an_answer_nobody_waits_for_any_more_meets_nobody_else(self) -> None:

@@ -8,12 +8,12 @@ from prometheus_client import Gauge
 from yarl import URL
 
 from chassis.errors import Unavailable
+from chassis.http1.connections import Connections
+from chassis.http1.names import Origin
 from chassis.logs import get_logger
 from gateway.errors import UpstreamLeftAlone, UpstreamUnavailable
 from gateway.proxy.breaker import Breaker, Passage
 from gateway.proxy.checking import is_well
-from gateway.proxy.connections import Connections
-from gateway.proxy.names import Origin
 from gateway.routing.table import HealthCheck, Upstream
 
 _CHECKS_TO_CONDEMN = 2

@@ -1,14 +1,14 @@
 """One request on one connection to an upstream, from its first byte to the last of its answer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 from chassis.errors import Problem
+from chassis.http1.connection import Connection
+from chassis.http1.names import Origin
+from chassis.http1.trouble import Trouble
 from gateway.proxy.body import ClientGone, Patience
-from gateway.proxy.connection import Connection
 from gateway.proxy.headers import Headers
-from gateway.proxy.names import Origin
-from gateway.proxy.trouble import Trouble
 
 Content = AsyncIterator[bytes] | bytes | None
 """A body: streamed, whole, or none."""
@@ -82,12 +82,3 @@ class Call:
                 connection.write(b"0\r\n\r\n")
         except (Problem, ClientGone, Trouble):
             connection.close()
-
-
-def head_of(method: str, target: str, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """Return the head of a request. Raises ValueError for anything that would begin a line."""
-    lines = [b"%b: %b\r\n" % header for header in headers]
-    head = b"%b %b HTTP/1.1\r\n%b\r\n" % (method.encode(), target.encode(), b"".join(lines))
-    if not head.count(b"\r") == head.count(b"\n") == len(lines) + 2:
-        raise ValueError("a header holds a line break")
-    return head

@@ -2,11 +2,12 @@
 
 import asyncio
 
+from chassis.http1.connections import Connections
+from chassis.http1.head import head_of
+from chassis.http1.names import Origin
+from chassis.http1.trouble import Trouble
 from gateway.proxy.body import Patience
-from gateway.proxy.call import Call, head_of
-from gateway.proxy.connections import Connections
-from gateway.proxy.names import Origin
-from gateway.proxy.trouble import Trouble
+from gateway.proxy.call import Call
 from gateway.routing.table import HealthCheck
 
 

@@ -10,6 +10,8 @@ from starlette.types import Receive, Send
 
 from chassis.assertions import AssertionSigner
 from chassis.background import Background
+from chassis.http1.connections import Connections
+from chassis.http1.trouble import Trouble
 from chassis.logs import get_logger
 from chassis.metrics import Metrics
 from gateway.errors import (
@@ -21,12 +23,10 @@ from gateway.errors import (
 )
 from gateway.proxy.body import CLIENT_CLOSED, ClientGone, Leash, Patience, RequestBody
 from gateway.proxy.call import Call, Content
-from gateway.proxy.connections import Connections
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.headers import OutgoingHeaders, answer_headers
 from gateway.proxy.inbound import Inbound
 from gateway.proxy.sending import Sender, explain
-from gateway.proxy.trouble import Trouble
 from gateway.proxy.upstreams import Upstreams
 from gateway.routing.table import Upstream
 from gateway.streams import OpenStreams

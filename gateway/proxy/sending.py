@@ -7,20 +7,21 @@ from prometheus_client import Counter
 
 from chassis.assertions import HEADER, AssertionSigner
 from chassis.errors import Problem
+from chassis.http1.connection import Connection
+from chassis.http1.connections import Connections
+from chassis.http1.head import head_of
+from chassis.http1.names import Origin
+from chassis.http1.trouble import CannotConnect, ConnectTimedOut, HungUp, Trouble
 from chassis.metrics import Metrics
 from gateway.address import text_of
 from gateway.errors import UpstreamFailed, UpstreamSlow, UpstreamUnavailable
 from gateway.proxy.addresses import Address, Addresses, Found
 from gateway.proxy.body import ClientGone
 from gateway.proxy.breaker import Passage
-from gateway.proxy.call import Call, Content, head_of
-from gateway.proxy.connection import Connection
-from gateway.proxy.connections import Connections
+from gateway.proxy.call import Call, Content
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.headers import Headers, OutgoingHeaders
 from gateway.proxy.inbound import Inbound
-from gateway.proxy.names import Origin
-from gateway.proxy.trouble import CannotConnect, ConnectTimedOut, HungUp, Trouble
 
 # Said of itself by an upstream, or by a proxy of its own in front of it.
 _CANNOT_WORK = frozenset({502, 503, 504})

@@ -8,9 +8,9 @@ from datetime import timedelta
 from prometheus_client import Gauge
 
 from chassis.background import Background
+from chassis.http1.connections import Connections
 from chassis.metrics import Metrics
 from gateway.proxy.addresses import Addresses
-from gateway.proxy.connections import Connections
 from gateway.proxy.slots import Slots
 from gateway.routing.table import Upstream
 

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from chassis.http1.connections import Connections
+from chassis.http1.head import head_of
+from chassis.http1.names import Origin
 from gateway.proxy.body import Patience
-from gateway.proxy.call import Call, Content, head_of
-from gateway.proxy.connections import Connections
-from gateway.proxy.names import Origin
+from gateway.proxy.call import Call, Content
 from gateway.tests.scripted import Script, scripted
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from chassis.http1.head import head_of
+from chassis.http1.trouble import Garbled, HungUp
 from chassis.testing import eventually
-from gateway.proxy.call import head_of
-from gateway.proxy.trouble import Garbled, HungUp
 from gateway.tests.calling import OK, Saying, calling, rest_of
 from gateway.tests.scripted import saying
 

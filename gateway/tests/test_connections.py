@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from chassis.clock import SystemClock
+from chassis.http1 import connections
+from chassis.http1.connections import Connections
+from chassis.http1.names import Names, Origin
+from chassis.http1.trouble import CannotConnect, ConnectTimedOut
 from chassis.testing import eventually
-from gateway.proxy import connections
-from gateway.proxy.connections import Connections
-from gateway.proxy.names import Names, Origin
-from gateway.proxy.trouble import CannotConnect, ConnectTimedOut
 from gateway.tests.calling import OK, Caller, Saying, calling, rest_of
 from gateway.tests.scripted import Script
 
@@ -44,7 +44,6 @@ class TestKept:
 
     async def test_end_when_they_are_idle(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Before the upstream closes them while a request is on its way."""
-        monkeypatch.setattr(connections, "_KEEP_ALIVE_SECONDS", 0.02)
         monkeypatch.setattr(connections, "_SWEEP_SECONDS", 0.01)
         gone = asyncio.Event()
 
@@ -55,16 +54,15 @@ class TestKept:
             gone.set()
 
         async with calling(script) as caller:
+            caller.connections = Connections(keep=0.02)
             await caller.ask()
             await gone.wait()
             assert caller.connections.find(caller.origin, None) is None
 
-    async def test_are_not_given_out_when_they_are_too_old(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_are_not_given_out_when_they_are_too_old(self) -> None:
         """Also before anybody has looked."""
-        monkeypatch.setattr(connections, "_KEEP_ALIVE_SECONDS", -1.0)
         async with calling(Saying(OK)) as caller:
+            caller.connections = Connections(keep=-1.0)
             await caller.ask()
             assert caller.connections.find(caller.origin, None) is None
 
@@ -237,7 +235,7 @@ def known(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
         return [(None, None, None, "", (address, port)) for address in addresses]
 
     monkeypatch.setattr(
-        "gateway.proxy.names.asyncio.get_running_loop", lambda: _Resolving(loop, look_up)
+        "chassis.http1.names.asyncio.get_running_loop", lambda: _Resolving(loop, look_up)
     )
     return asked
 

@@ -7,6 +7,7 @@ from functools import cache
 from prometheus_client import Counter, Gauge
 from starlette.types import Send
 
+from chassis.http1.names import Origin
 from chassis.logs import get_logger
 from chassis.metrics import Metrics
 from gateway.errors import UpstreamFailed, UpstreamSlow
@@ -14,7 +15,6 @@ from gateway.proxy.addresses import Address, Addresses
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.headers import OutgoingHeaders, answer_headers
 from gateway.proxy.inbound import Inbound
-from gateway.proxy.names import Origin
 from gateway.streams import OpenStreams
 from gateway.websocket.client import ClientSide
 from gateway.websocket.handshake import accepts, key_of

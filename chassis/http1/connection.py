@@ -1,7 +1,7 @@
-"""One connection to an upstream: requests out, answers in, one exchange after the other.
+"""One connection to a server: requests out, answers in, one exchange after the other.
 
 httptools parses; what it lets pass and is not certain is refused here (RFC 9112 §6). Answers are
-read as fast as the client reads them, and requests written as fast as the upstream reads.
+read as fast as whoever asked takes them, and requests written as fast as the server reads.
 """
 
 import asyncio
@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 from httptools import HttpParserError, HttpResponseParser
 
-from gateway.framing import MAX_HEADER_BYTES
-from gateway.proxy.trouble import Garbled, HungUp, Trouble
+from chassis.http1.trouble import Garbled, HungUp, Trouble
 
 MAX_ANSWER_HEADERS = 200
+MAX_ANSWER_HEADER_BYTES = 32 * 1024
 
 _BUFFERED_BYTES = 64 * 1024
 _FIRST_FINAL, _LAST_FINAL = 200, 599
@@ -130,7 +130,7 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except HttpParserError as error:
             self._fail(Garbled(str(error)))
-        if self._quiet > MAX_HEADER_BYTES:
+        if self._quiet > MAX_ANSWER_HEADER_BYTES:
             self._fail(Garbled("there is no end to its headers"))
         self._tell()
 
@@ -245,7 +245,7 @@ def _is_framed(headers: list[tuple[bytes, bytes]], version: str) -> bool:
             codings.append(value.lower())
         elif name == b"content-length":
             has_length = True
-    if size > MAX_HEADER_BYTES:
+    if size > MAX_ANSWER_HEADER_BYTES:
         raise Garbled("its headers are too large")
     if version not in _VERSIONS or (codings and (version, codings) != ("1.1", [b"chunked"])):
         raise Garbled("its end is not certain")

@@ -1,7 +1,7 @@
-"""What can go wrong between the gateway and an upstream, as the connection sees it.
+"""What can go wrong with a server, as the connection to it sees it.
 
-What the caller is told of it is decided elsewhere (`gateway.proxy.sending`). That an upstream is
-silent for too long is a TimeoutError.
+What others are told of it is for the caller to decide. That a server is silent for too long is a
+TimeoutError.
 """
 
 
@@ -20,7 +20,7 @@ class ConnectTimedOut(TimeoutError):  # noqa: N818 - as Trouble
 class HungUp(Trouble):
     """The connection ended before the answer did.
 
-    *stale* says that it had served before and not a word of this answer had come: the upstream
+    *stale* says that it had served before and not a word of this answer had come: the server
     may have closed it before it saw the request.
     """
 

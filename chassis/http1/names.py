@@ -1,4 +1,4 @@
-"""Where an upstream is, and how its name is found."""
+"""Where a server is, and how its name is found."""
 
 import asyncio
 import socket
@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Self
-
-from yarl import URL
+from urllib.parse import urlsplit
 
 _REMEMBERED_SECONDS = 10.0
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Scheme, host and port of an upstream; `authority` is what it is called in `Host`."""
+    """Scheme, host and port of a server; `authority` is what it is called in `Host`."""
 
     secure: bool
     host: str
@@ -25,9 +25,14 @@ class Origin:
     @classmethod
     def of(cls, url: str) -> Self:
         """Return the origin of an http(s) URL."""
-        parsed = URL(url)
-        secure, port = parsed.scheme == "https", parsed.port or 0
-        return cls(secure, parsed.raw_host or "", port, parsed.host_port_subcomponent or "")
+        parts = urlsplit(url)
+        host, default = parts.hostname or "", _DEFAULT_PORTS[parts.scheme]
+        if not host.isascii():
+            host = host.encode("idna").decode()
+        authority = f"[{host}]" if ":" in host else host
+        if parts.port not in (None, default):
+            authority += f":{parts.port}"
+        return cls(parts.scheme == "https", host, parts.port or default, authority)
 
 
 class Names:

@@ -1,7 +1,7 @@
-"""Connections to upstreams: opened within a time, kept for a while, the last used given out first.
+"""Connections to servers: opened within a time, kept for a while, the last used given out first.
 
-How many there are is bounded by `Slots`, so that nothing here waits for a connection: the connect
-timeout counts the name, TCP and TLS alone.
+How many there are is for the caller to bound, so that nothing here waits for a connection: the time
+to connect counts the name, TCP and TLS alone.
 """
 
 import asyncio
@@ -9,21 +9,23 @@ import ssl
 from collections.abc import Sequence
 from functools import cached_property
 
-from gateway.proxy.connection import Connection
-from gateway.proxy.names import Names, Origin
-from gateway.proxy.trouble import CannotConnect, ConnectTimedOut
+from chassis.http1.connection import Connection
+from chassis.http1.names import Names, Origin
+from chassis.http1.trouble import CannotConnect, ConnectTimedOut
 
-# Below the idle time of common servers: a request on a connection they close is lost.
-_KEEP_ALIVE_SECONDS = 4.0
 _SWEEP_SECONDS = 1.0
 
 _Key = tuple[Origin, str | None]
 
 
 class Connections:
-    """The connections of one process, kept by upstream address and bulkhead."""
+    """Connections kept *keep* seconds, by server and by what they are kept apart for.
 
-    def __init__(self) -> None:
+    *keep* is below the idle time of the servers: a request on a connection they close is lost.
+    """
+
+    def __init__(self, *, keep: float = 4.0) -> None:
+        self._keep = keep
         self._names = Names()
         self._open: set[Connection] = set()
         self._idle: dict[_Key, list[Connection]] = {}
@@ -34,7 +36,7 @@ class Connections:
         kept = self._idle.get((origin, bulkhead))
         if not kept:
             return None
-        oldest = asyncio.get_running_loop().time() - _KEEP_ALIVE_SECONDS
+        oldest = asyncio.get_running_loop().time() - self._keep
         while kept:
             connection = kept.pop()
             if connection.usable and connection.idle_since >= oldest:
@@ -98,7 +100,7 @@ class Connections:
     def _sweep(self) -> None:
         """Close what was not used for so long; the longest unused come first."""
         loop = asyncio.get_running_loop()
-        oldest = loop.time() - _KEEP_ALIVE_SECONDS
+        oldest = loop.time() - self._keep
         for key, kept in tuple(self._idle.items()):
             fresh = [one for one in kept if one.usable and one.idle_since >= oldest]
             for connection in set(kept).difference(fresh):
