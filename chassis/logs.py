@@ -36,6 +36,7 @@ def configure(*, level: str, style: str) -> None:
     Our own lines go straight to standard output: what the standard library does for each of them
     costs more than all else about it. What libraries log takes that way, and looks alike.
     """
+    _threshold.least = _LEVELS[level]
     shared: list[structlog.typing.Processor] = [
         _with_bound,
         structlog.stdlib.add_log_level,
@@ -48,7 +49,7 @@ def configure(*, level: str, style: str) -> None:
         _as_json if style == "json" else structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
     )
     structlog.configure(
-        processors=[_drop_below(level), *shared, renderer],
+        processors=[_threshold, *shared, renderer],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=_Lines,
         cache_logger_on_first_use=True,
@@ -128,17 +129,20 @@ class _Lines:
     debug = info = warning = error = critical = exception = write
 
 
-def _drop_below(level: str) -> structlog.typing.Processor:
-    least = _LEVELS[level]
+class _Threshold:
+    """Drops lines below a level, which may change: loggers in use keep their processors."""
 
-    def drop(
-        _logger: object, method: str, event: MutableMapping[str, Any]
+    least = logging.INFO
+
+    def __call__(
+        self, _logger: object, method: str, event: MutableMapping[str, Any]
     ) -> MutableMapping[str, Any]:
-        if _LEVELS.get(method, logging.ERROR) < least:
+        if _LEVELS.get(method, logging.ERROR) < self.least:
             raise structlog.DropEvent
         return event
 
-    return drop
+
+_threshold = _Threshold()
 
 
 def _with_bound(

@@ -23,8 +23,8 @@ class TraceContext:
 
 def continue_trace(traceparent: str | None) -> TraceContext:
     """Return a new span of the caller's trace, or of a new one when the header is not valid."""
-    match = _TRACEPARENT.fullmatch(traceparent or "")
-    span_id = secrets.token_hex(8)
+    match = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
     if match is None:
-        return TraceContext(secrets.token_hex(16), span_id)
-    return TraceContext(match[1], span_id, match[3])
+        fresh = secrets.token_hex(24)  # asked for once: it is a call into the kernel
+        return TraceContext(fresh[:32], fresh[32:])
+    return TraceContext(match[1], secrets.token_hex(8), match[3])

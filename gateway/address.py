@@ -63,6 +63,8 @@ class ClientAddresses:
         the right to the first address that is not trusted; garbage ends it at the last good hop.
         """
         current = parse_address(peer or "") or _UNKNOWN
+        if not forwarded_for:
+            return current
         hops = [hop for value in forwarded_for for hop in value.split(",")]
         for hop in reversed(hops[-_MAX_HOPS:]):
             if not self.trusts(current):

@@ -53,9 +53,9 @@ class DenyList:
         now = self._clock.now()
         if now - self._swept >= _SWEEP_EVERY:
             self._sweep(now)
-        ends = (self._tokens.get(token.jti), self._sessions.get(str(token.sid)))
-        if any(end is not None and end > now for end in ends):
-            return TokenRevoked()
+        for end in (self._tokens.get(token.jti), self._sessions.get(str(token.sid))):
+            if end is not None and end > now:
+                return TokenRevoked()
         subject = self._subjects.get(str(token.sub))
         if subject and token.ver < subject.below_version and subject.until > now:
             return TokenStale()

@@ -21,13 +21,15 @@ RawHeaders = Iterable[tuple[bytes, bytes]]
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _EXPECTED = (b"100-continue", b"")
-_SINGLE = (
-    b"host",
-    b"content-length",
-    b"transfer-encoding",
-    b"authorization",
-    b"content-type",
-    b"expect",
+_SINGLE = frozenset(
+    {
+        b"host",
+        b"content-length",
+        b"transfer-encoding",
+        b"authorization",
+        b"content-type",
+        b"expect",
+    }
 )
 
 
@@ -48,9 +50,7 @@ def framing_of(scope: Scope) -> Framing:
 
     Raises HeadersTooLarge, AmbiguousRequest, ExpectationUnknown.
     """
-    headers: list[tuple[bytes, bytes]] = scope["headers"]
-    _refuse_too_large(scope, headers)
-    single = _single_values(headers)
+    single = _single_values(scope)
     if b"expect" in single and single[b"expect"].lower() not in _EXPECTED:
         raise ExpectationUnknown
     host = single.get(b"host")
@@ -73,18 +73,21 @@ def values_of(headers: RawHeaders, name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in headers if key == name]
 
 
-def _single_values(headers: RawHeaders) -> dict[bytes, bytes]:
+def _single_values(scope: Scope) -> dict[bytes, bytes]:
+    """Return the values of headers that must not come twice, of a request that is not too large."""
     found: dict[bytes, bytes] = {}
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    size = 4 * len(headers)
+    twice = None
     for name, value in headers:
+        size += len(name) + len(value)
         if name in _SINGLE:
             if name in found:
-                raise AmbiguousRequest(f"{name.decode()} is given twice.")
+                twice = name
             found[name] = value.strip()
-    return found
-
-
-def _refuse_too_large(scope: Scope, headers: list[tuple[bytes, bytes]]) -> None:
-    size = sum(len(name) + len(value) + 4 for name, value in headers)
     target = len(scope["raw_path"]) + len(scope["query_string"])
     if len(headers) > MAX_HEADERS or size > MAX_HEADER_BYTES or target > MAX_TARGET_BYTES:
         raise HeadersTooLarge(headers={"Connection": "close"})
+    if twice is not None:
+        raise AmbiguousRequest(f"{twice.decode()} is given twice.")
+    return found
