@@ -140,4 +140,4 @@ class Allowance:
         terms = self._terms
         if now < self._ends:
             return min(terms.most, 2 * self._size)
-        return self._used if self._used and now < self._ends + terms.life_us else 1
+        return max(1, self._used) if now < self._ends + terms.life_us else 1

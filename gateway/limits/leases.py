@@ -75,17 +75,14 @@ class LeasedLimiter:
 
         That it has to be for every *token* once in the life of a lease (D12 c).
         """
-        now = self._now()
-        known = [self._held.get(demand.key) for demand in demands]
-        if any(allowance is not None and allowance.refuses(now) for allowance in known):
-            return _refusal(demands, known, now)
-        taken: list[Allowance] = []
-        for allowance in known:
+        now, taken = self._now(), list[Allowance]()
+        for demand in demands:
+            allowance = self._held.get(demand.key)
             met = token is None or (allowance is not None and allowance.serves(token.jti))
             if allowance is None or not met or not allowance.take(now):
                 for other in taken:
                     other.put_back()
-                return None
+                return self._refusal(demands, now)
             taken.append(allowance)
         pairs = zip(demands, taken, strict=True)
         return Decision(tuple([allowance.verdict(demand, now) for demand, allowance in pairs]))
@@ -98,11 +95,13 @@ class LeasedLimiter:
         decision = self.decide_now(demands, token)
         if decision is not None:
             return decision
-        if not any(self._terms_of(demand.rate) for demand in demands):
+        terms = [self._terms_of(demand.rate) for demand in demands]
+        if not any(terms):
             return await self._redis.decide(demands, token)
         now = self._now()
-        parts = [self._part(demand, now) for demand in demands]
-        if not any(part.claim and part.claim.wanted > 1 for part in parts):
+        parts = [self._part(d, its, now) for d, its in zip(demands, terms, strict=True)]
+        wanted = [part.claim.wanted for part in parts if part.claim is not None]
+        if max(wanted, default=1) == 1:
             return await self._ask(parts, token, now)
         # A lease serves others too: a caller who goes away does not take it along.
         renewal = asyncio.create_task(self._ask(parts, token, now))
@@ -114,8 +113,20 @@ class LeasedLimiter:
         """Drop all leases and refusals: another one counts from now on."""
         self._held.clear()
 
-    def _part(self, demand: Demand, now: int) -> _Part:
-        terms = self._terms_of(demand.rate)
+    def _refusal(self, demands: Sequence[Demand], now: int) -> Decision | None:
+        """Return what is known when a limit refuses; the state of others does not matter then."""
+        known = [self._held.get(demand.key) for demand in demands]
+        for allowance in known:
+            if allowance is not None and allowance.refuses(now):
+                break
+        else:
+            return None
+        pairs = zip(demands, known, strict=True)
+        return Decision(
+            tuple([a.verdict(demand, now) if a else verdict(demand, 0, 0) for demand, a in pairs])
+        )
+
+    def _part(self, demand: Demand, terms: Terms | None, now: int) -> _Part:
         if terms is None:
             return _Part(demand, None, Claim(demand))
         allowance = self._allowance(demand.key, terms)
@@ -146,18 +157,10 @@ class LeasedLimiter:
         return decision
 
 
-def _refusal(demands: Sequence[Demand], known: Sequence[Allowance | None], now: int) -> Decision:
-    """Return what is known; of a limit that is not, its state is of no interest beside that."""
-    pairs = zip(demands, known, strict=True)
-    return Decision(
-        tuple(a.verdict(demand, now) if a else verdict(demand, 0, 0) for demand, a in pairs)
-    )
-
-
 def _settle(parts: Sequence[_Part], granted: Granted, asked: int) -> Decision:
     """Take over the answer, part by part."""
     grants = iter(granted.grants)
-    refused = any(grant.wait_us for grant in granted.grants)
+    refused = any([grant.wait_us for grant in granted.grants])  # noqa: C419 - half the time
     verdicts: list[Verdict] = []
     for part in parts:
         grant = next(grants) if part.claim is not None else None

@@ -15,11 +15,11 @@ from chassis.rates import Rate
 from chassis.testing import FixedClock, eventually
 from contracts.denylist import denied_key
 from gateway.errors import TokenRevoked
-from gateway.limits.allowance import Terms
+from gateway.limits.allowance import Allowance, Terms
 from gateway.limits.leases import LeasedLimiter
 from gateway.limits.limiter import Decision, Demand, LimiterUnavailable
 from gateway.limits.memory import MemoryLimiter
-from gateway.limits.redis import Claim, Granted, RedisLimiter
+from gateway.limits.redis import Claim, Grant, Granted, RedisLimiter
 from gateway.tests.relay import relaying
 
 LIMIT = 600
@@ -117,6 +117,23 @@ class TestTerms:
     def test_not_of_low_ones(self, rate: str) -> None:
         """What protects passwords is counted exactly."""
         assert Terms.of(Rate.parse(rate), 1) is None
+
+
+class TestAllowance:
+    """What one process knows of a key."""
+
+    def test_never_wants_less_than_one(self) -> None:
+        """Whatever has been put back meanwhile: less would be a gift."""
+        terms = Terms.of(Rate.parse("600/minute"), 1)
+        assert terms is not None
+        allowance = Allowance(terms)
+        allowance.begin_renewal(demand(), 0)
+        allowance.renew(Grant(400_000, 0, 4), asked=0, now_us=0)
+        for _ in range(3):
+            allowance.put_back()
+        claim = allowance.begin_renewal(demand(), terms.life_us + 1)
+        assert claim is not None
+        assert claim.wanted == 1
 
 
 @pytest.mark.real
