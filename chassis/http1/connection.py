@@ -9,15 +9,14 @@ from collections.abc import Callable
 
 from httptools import HttpParserError, HttpResponseParser
 
+from chassis.http1.ending import MAX_ANSWER_HEADER_BYTES, tells_its_end
 from chassis.http1.trouble import Garbled, HungUp, Trouble
 
 MAX_ANSWER_HEADERS = 200
-MAX_ANSWER_HEADER_BYTES = 32 * 1024
 
 _BUFFERED_BYTES = 64 * 1024
 _FIRST_FINAL, _LAST_FINAL = 200, 599
 _NO_BODY = frozenset({204, 304})
-_VERSIONS = frozenset({"1.0", "1.1"})
 
 
 class Connection(asyncio.Protocol):
@@ -49,6 +48,8 @@ class Connection(asyncio.Protocol):
             self._parser = HttpResponseParser(self)
         self._reset(bodyless=bodyless)
         self._served += 1
+        if self._transport is None:
+            self._fail(HungUp(stale=self._served > 1))
         self.write(data)
 
     def write(self, data: bytes) -> None:
@@ -181,9 +182,9 @@ class Connection(asyncio.Protocol):
             return
         if not _FIRST_FINAL <= status <= _LAST_FINAL:
             raise Garbled(f"status {status}")
-        framed = _is_framed(self.headers, parser.get_http_version())
+        ends = tells_its_end(self.headers, parser.get_http_version())
         self._keep_alive = parser.should_keep_alive()
-        self._until_close = not framed and status not in _NO_BODY
+        self._until_close = not ends and status not in _NO_BODY
         self._quiet = 0
         self.status = status
         self.finished = self._bodyless
@@ -231,22 +232,3 @@ class Connection(asyncio.Protocol):
         if self._reading_paused and self._transport is not None:
             self._reading_paused = False
             self._transport.resume_reading()
-
-
-def _is_framed(headers: list[tuple[bytes, bytes]], version: str) -> bool:
-    """Say whether the answer tells where it ends. Raises Garbled when that is not certain.
-
-    The parser refuses two lengths, and a length beside a coding.
-    """
-    size, codings, has_length = 0, [], False
-    for name, value in headers:
-        size += len(name) + len(value) + 4
-        if name == b"transfer-encoding":
-            codings.append(value.lower())
-        elif name == b"content-length":
-            has_length = True
-    if size > MAX_ANSWER_HEADER_BYTES:
-        raise Garbled("its headers are too large")
-    if version not in _VERSIONS or (codings and (version, codings) != ("1.1", [b"chunked"])):
-        raise Garbled("its end is not certain")
-    return has_length or bool(codings)

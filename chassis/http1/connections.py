@@ -94,7 +94,8 @@ class Connections:
             ssl=self._tls if origin.secure else None,
             server_hostname=origin.host if origin.secure else None,
         )
-        self._open.add(connection)
+        if connection.usable:  # else it has told already that it ended
+            self._open.add(connection)
         return connection
 
     def _sweep(self) -> None:

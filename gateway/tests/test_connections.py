@@ -20,8 +20,10 @@ from chassis.clock import SystemClock
 from chassis.http1 import connections
 from chassis.http1.connections import Connections
 from chassis.http1.names import Names, Origin
-from chassis.http1.trouble import CannotConnect, ConnectTimedOut
+from chassis.http1.trouble import CannotConnect, ConnectTimedOut, HungUp
 from chassis.testing import eventually
+from gateway.proxy.body import Patience
+from gateway.proxy.call import Call
 from gateway.tests.calling import OK, Caller, Saying, calling, rest_of
 from gateway.tests.scripted import Script
 
@@ -108,6 +110,21 @@ class TestKept:
         """Though all of it is there."""
         async with calling(Saying(OK)) as caller:
             assert not caller.end(await caller.begin())
+
+    async def test_that_end_before_they_are_used_say_so_at_once(self) -> None:
+        """Nobody waits for an answer that cannot come."""
+
+        async def script(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.transport.abort()
+
+        async with calling(script) as caller:
+            connection = await caller.connections.open(caller.origin, within=2.0)
+            await eventually(lambda: connection._transport is None)
+            call = Call(connection, Patience(60.0), caller.origin)
+            with pytest.raises(HungUp) as failure:
+                await call.ask(b"", None, chunked=False, bodyless=False)
+            assert not failure.value.stale
+            assert not caller.connections._open
 
     async def test_are_closed_with_the_gateway(self) -> None:
         """Those in use too."""
