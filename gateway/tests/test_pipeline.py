@@ -217,6 +217,7 @@ class TestEndpoint:
         assert not tls.tls.check_hostname
         assert list(tls.greeting) == [("AUTH", "ann", "pw")]
         assert (unix.path, list(unix.greeting)) == ("/run/redis.sock", [("SELECT", "2")])
+        assert list(Endpoint.of("redis://:@redis").greeting) == []
 
     def test_does_not_print_the_password(self) -> None:
         """Nor is it part of an error."""
@@ -226,6 +227,8 @@ class TestEndpoint:
         """Before anything starts."""
         with pytest.raises(ValueError, match="scheme"):
             Endpoint.of("http://redis:6379")
+        with pytest.raises(ValueError, match="seven"):
+            Endpoint.of("redis://redis/seven")
 
 
 def demand(key: str) -> Demand:
