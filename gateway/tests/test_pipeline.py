@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from chassis.rates import Rate
 from chassis.testing import eventually
+from chassis.testing.certificates import serving_with, write_certificate
 from gateway.limits.endpoint import Endpoint
 from gateway.limits.limiter import AnswerUnusable, Decision, Demand, LimiterUnavailable
 from gateway.limits.pipeline import Pipeline
@@ -201,6 +203,26 @@ class TestWithout:
         await pipeline.close()
         answers = await asyncio.gather(*asked, return_exceptions=True)
         assert {str(answer) for answer in answers} == {"Closed"}
+
+
+@pytest.mark.real
+class TestTls:
+    """`rediss://`."""
+
+    async def test_wants_a_certificate_that_is_known(self, redis_url: str, tmp_path: Path) -> None:
+        """Of the authority that the URL names; a stranger's is no Redis."""
+        certificate = write_certificate(tmp_path / "redis.pem")
+        async with relaying(redis_url, serving_with(certificate)) as relay:
+            knows = RedisLimiter.from_url(
+                f"{relay.url}?ssl_ca_certs={certificate}", timeout=PATIENT
+            )
+            stranger = RedisLimiter.from_url(relay.url, timeout=PATIENT)
+            decisions = await many(knows, 3)
+            with pytest.raises(LimiterUnavailable, match="SSLCertVerificationError"):
+                await stranger.decide([demand("k")])
+            await knows.close()
+            await stranger.close()
+        assert all(decision.allowed for decision in decisions)
 
 
 class TestEndpoint:
