@@ -81,9 +81,9 @@ class Allowance:
         if jti not in self._met:
             self._met = (*self._met[1 - _MOST_TOKENS :], jti)
 
-    def refuses(self, now: int) -> bool:
-        """Say whether Redis has refused, and its wait is not over."""
-        return now < self._refused_until
+    def wait_us(self, now: int) -> int:
+        """Return how long Redis has said to wait, as far as that is not over; 0 for not at all."""
+        return max(0, self._refused_until - now)
 
     def take(self, now: int) -> bool:
         """Use one of what is leased, if there is one."""
@@ -128,13 +128,13 @@ class Allowance:
         self._told, self._backlog_us = asked, grant.backlog_us
         self._refused_until = 0 if self._left else asked + grant.wait_us
 
-    def verdict(self, demand: Demand, now: int) -> Verdict:
-        """Return what the limit says as far as is known here."""
+    def verdict(self, demand: Demand, now: int, wait_us: int) -> Verdict:
+        """Return what the limit says, as far as is known here, when it says to wait *wait_us*."""
         terms = self._terms
         bound_us = self._left * terms.interval_us if now < self._ends else 0
         backlog_us = max(0, self._backlog_us - (now - self._told) - bound_us)
         remaining = max(0, terms.period_us - backlog_us) // terms.interval_us
-        return Verdict(demand, remaining, max(0, self._refused_until - now), backlog_us)
+        return Verdict(demand, remaining, wait_us, backlog_us)
 
     def _next_size(self, now: int) -> int:
         terms = self._terms

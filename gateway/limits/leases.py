@@ -85,7 +85,7 @@ class LeasedLimiter:
                 return self._refusal(demands, now)
             taken.append(allowance)
         pairs = zip(demands, taken, strict=True)
-        return Decision(tuple([allowance.verdict(demand, now) for demand, allowance in pairs]))
+        return Decision(tuple([allowance.verdict(demand, now, 0) for demand, allowance in pairs]))
 
     async def decide(self, demands: Sequence[Demand], token: AccessToken | None = None) -> Decision:
         """Decide all *demands* of one request.
@@ -117,13 +117,17 @@ class LeasedLimiter:
         """Return what is known when a limit refuses; the state of others does not matter then."""
         known = [self._held.get(demand.key) for demand in demands]
         for allowance in known:
-            if allowance is not None and allowance.refuses(now):
+            if allowance is not None and allowance.wait_us(now):
                 break
         else:
             return None
-        pairs = zip(demands, known, strict=True)
         return Decision(
-            tuple([a.verdict(demand, now) if a else verdict(demand, 0, 0) for demand, a in pairs])
+            tuple(
+                verdict(demand, 0, 0)
+                if allowance is None
+                else allowance.verdict(demand, now, allowance.wait_us(now))
+                for demand, allowance in zip(demands, known, strict=True)
+            )
         )
 
     def _part(self, demand: Demand, terms: Terms | None, now: int) -> _Part:
@@ -164,14 +168,17 @@ def _settle(parts: Sequence[_Part], granted: Granted, asked: int) -> Decision:
     verdicts: list[Verdict] = []
     for part in parts:
         grant = next(grants) if part.claim is not None else None
-        if part.allowance is None and grant is not None:
-            verdicts.append(verdict(part.demand, grant.backlog_us, grant.wait_us))
-        elif part.allowance is not None:
-            if grant is None and refused:
-                part.allowance.put_back()
-            if grant is not None:
-                if part.renews:
-                    part.allowance.renew(grant, asked=asked, now_us=granted.now_us)
-                part.allowance.learn(grant, asked=asked)
-            verdicts.append(part.allowance.verdict(part.demand, asked))
+        if part.allowance is None:
+            if grant is not None:  # always: what is not leased is claimed
+                verdicts.append(verdict(part.demand, grant.backlog_us, grant.wait_us))
+            continue
+        if grant is None and refused:
+            part.allowance.put_back()
+        if grant is not None:
+            if part.renews:
+                part.allowance.renew(grant, asked=asked, now_us=granted.now_us)
+            part.allowance.learn(grant, asked=asked)
+        # Of its own answer: what others have been told meanwhile does not refuse this one.
+        wait_us = 0 if grant is None else grant.wait_us
+        verdicts.append(part.allowance.verdict(part.demand, asked, wait_us))
     return Decision(tuple(verdicts))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from ssl import SSLContext
 from urllib.parse import urlsplit
 
 
@@ -68,13 +69,13 @@ class Relay:
 
 
 @asynccontextmanager
-async def relaying(url: str) -> AsyncIterator[Relay]:
-    """Stand in front of the server of *url*."""
+async def relaying(url: str, tls: SSLContext | None = None) -> AsyncIterator[Relay]:
+    """Stand in front of the server of *url*, with TLS on wish."""
     parts = urlsplit(url)
     relay = Relay(parts.hostname or "127.0.0.1", parts.port or 0)
-    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
-    relay.url = f"{parts.scheme}://127.0.0.1:{port}{parts.path}"
+    relay.url = f"{parts.scheme}{'s' if tls else ''}://127.0.0.1:{port}{parts.path}"
     try:
         yield relay
     finally:

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from chassis.rates import Rate
 from chassis.testing import eventually
+from chassis.testing.certificates import serving_with, write_certificate
 from gateway.limits.endpoint import Endpoint
 from gateway.limits.limiter import AnswerUnusable, Decision, Demand, LimiterUnavailable
 from gateway.limits.pipeline import Pipeline
@@ -203,6 +205,26 @@ class TestWithout:
         assert {str(answer) for answer in answers} == {"Closed"}
 
 
+@pytest.mark.real
+class TestTls:
+    """`rediss://`."""
+
+    async def test_wants_a_certificate_that_is_known(self, redis_url: str, tmp_path: Path) -> None:
+        """Of the authority that the URL names; a stranger's is no Redis."""
+        certificate = write_certificate(tmp_path / "redis.pem")
+        async with relaying(redis_url, serving_with(certificate)) as relay:
+            knows = RedisLimiter.from_url(
+                f"{relay.url}?ssl_ca_certs={certificate}", timeout=PATIENT
+            )
+            stranger = RedisLimiter.from_url(relay.url, timeout=PATIENT)
+            decisions = await many(knows, 3)
+            with pytest.raises(LimiterUnavailable, match="SSLCertVerificationError"):
+                await stranger.decide([demand("k")])
+            await knows.close()
+            await stranger.close()
+        assert all(decision.allowed for decision in decisions)
+
+
 class TestEndpoint:
     """Where Redis is."""
 
@@ -217,6 +239,7 @@ class TestEndpoint:
         assert not tls.tls.check_hostname
         assert list(tls.greeting) == [("AUTH", "ann", "pw")]
         assert (unix.path, list(unix.greeting)) == ("/run/redis.sock", [("SELECT", "2")])
+        assert list(Endpoint.of("redis://:@redis").greeting) == []
 
     def test_does_not_print_the_password(self) -> None:
         """Nor is it part of an error."""
@@ -226,6 +249,8 @@ class TestEndpoint:
         """Before anything starts."""
         with pytest.raises(ValueError, match="scheme"):
             Endpoint.of("http://redis:6379")
+        with pytest.raises(ValueError, match="seven"):
+            Endpoint.of("redis://redis/seven")
 
 
 def demand(key: str) -> Demand:

@@ -1,22 +1,16 @@
 """Fixtures of notify's tests: every test with a database runs on every PostgreSQL there is."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from chassis.clock import SystemClock
 from chassis.database import Database
 from chassis.outbox import Outbox
 from chassis.testing import FixedClock
+from chassis.testing.certificates import serving_with, write_certificate
 from chassis.testing.databases import FreshDatabase
 from chassis.testing.fixtures import MakeDatabase
 from chassis.testing.servers import PostgresServer
@@ -107,49 +101,16 @@ def sink() -> Iterator[SmtpSink]:
     sink.stop()
 
 
-def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.example")])
-    today = SystemClock().now()
-    return (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(today - timedelta(days=1))
-        .not_valid_after(today + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]),
-            critical=False,
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-
-
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """Give the path of a self-signed certificate for 127.0.0.1, its key beside it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    made = _self_signed(key)
-    path = tmp_path / "certificate.pem"
-    path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    path.with_suffix(".key").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return path
+    return write_certificate(tmp_path / "certificate.pem")
 
 
 @pytest.fixture
 def tls_sink(certificate: Path) -> Iterator[SmtpSink]:
     """Give a server that wants STARTTLS and has a certificate nobody knows."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, certificate.with_suffix(".key"))
-    sink = SmtpSink(tls=context)
+    sink = SmtpSink(tls=serving_with(certificate))
     sink.start()
     yield sink
     sink.stop()
