@@ -19,7 +19,13 @@ _NO_BODY = (204, 304)
 
 
 class Violation(Exception):  # noqa: N818 - said of the bytes
-    """The bytes are no HTTP/1.1, or can be read in two ways; the message says where."""
+    """The bytes are no HTTP/1.1, or can be read in two ways; the message says where.
+
+    `begun` is a request whose head is in order and whose body turned out not to be: whoever passes
+    bodies on as they come has begun to by then.
+    """
+
+    begun: "Message | None" = None
 
 
 class Incomplete(Exception):  # noqa: N818 - a state, not an error
@@ -63,8 +69,8 @@ def requests_in(data: bytes) -> tuple[list[Message], bool]:
             found.append(message)
     except Incomplete as end:
         return found + ([end.begun] if end.begun else []), True
-    except Violation:
-        return found, False
+    except Violation as violation:
+        return found + ([violation.begun] if violation.begun else []), False
     return found, True
 
 
@@ -129,7 +135,11 @@ def _body(begun: Message, data: bytes, *, no_length: int | None) -> tuple[bytes,
     if codings:
         if lengths or [coding.lower() for coding in codings] != [b"chunked"]:
             raise Violation("the length is not certain")
-        return _chunks(begun, data)
+        try:
+            return _chunks(begun, data)
+        except Violation as violation:
+            violation.begun = begun
+            raise
     if len(lengths) > 1 or not all(_LENGTH.fullmatch(length) for length in lengths):
         raise Violation("the length is not certain")
     size = int(lengths[0]) if lengths else no_length
