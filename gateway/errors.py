@@ -56,21 +56,6 @@ class ExpectationUnknown(Problem):
         super().__init__(headers={"Connection": "close"})
 
 
-class HandshakeInvalid(BadRequest):
-    """It asks for a WebSocket connection without one key of 16 bytes (RFC 6455 §4.2.1)."""
-
-    code = "websocket_handshake_invalid"
-    title = "The handshake of the WebSocket connection is not valid."
-
-
-class WebSocketVersion(Problem):
-    """426: WebSocket connections of another version than 13 (RFC 6455 §4.4)."""
-
-    status = HTTPStatus.UPGRADE_REQUIRED
-    code = "websocket_version_unsupported"
-    title = "WebSocket connections are of version 13 here."
-
-
 class MisdirectedRequest(Problem):
     """421: the Host is not ours (RFC 9110 §15.5.20)."""
 

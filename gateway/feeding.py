@@ -8,7 +8,7 @@ from typing import Any
 
 import httptools
 
-from gateway.unread import ReadingProtocol
+from gateway.lingering import LingeringProtocol
 
 MAX_QUIET_BYTES = 64 * 1024
 """How much the parser may take without telling anything: a name without an end, blanks."""
@@ -16,7 +16,7 @@ MAX_QUIET_BYTES = 64 * 1024
 _FRAMING = (b"content-length", b"transfer-encoding")
 
 
-class FeedingProtocol(ReadingProtocol):
+class FeedingProtocol(LingeringProtocol):
     """uvicorn's protocol; whoever refines its callbacks sets `_told` in each."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -64,6 +64,7 @@ class FeedingProtocol(ReadingProtocol):
 
     def _on_rest(self, data: bytes) -> None:
         """Take what follows the last request; here it is dropped."""
+        self.discard(data)
 
     def _on_too_quiet(self) -> None:
         raise NotImplementedError

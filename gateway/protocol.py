@@ -20,9 +20,6 @@ from gateway.switching import SwitchingProtocol
 HEADER_SECONDS = 10.0
 """How long a connection may take for the headers of a request."""
 
-_DISCARDED_BYTES = 1024 * 1024
-_LINGER_SECONDS = 2.0
-
 
 class GatewayProtocol(SwitchingProtocol):
     """uvicorn's protocol with limits on size, number and time, and problems for answers."""
@@ -32,9 +29,7 @@ class GatewayProtocol(SwitchingProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._header_bytes = 0
         self._headers_complete = False
-        self._discarded = 0
         self._refusal: Problem | None = None
-        self._refused = False
         self._begun = False
         self._in_body = False
         self._cycles: deque[RequestResponseCycle] = deque()
@@ -59,14 +54,12 @@ class GatewayProtocol(SwitchingProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes off the wire; after a refusal they are only counted."""
-        if not self._refused:
-            super().data_received(data)
-            if self._timer is None and self._answered and not self.transport.is_closing():
-                self._start_timer()  # what is no request is no sign of life either
+        if self._lingering:
+            self.discard(data)
             return
-        self._discarded += len(data)
-        if self._discarded > _DISCARDED_BYTES:
-            self.transport.abort()
+        super().data_received(data)
+        if self._timer is None and self._answered and not self._is_ending:
+            self._start_timer()  # what is no request is no sign of life either
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -127,9 +120,7 @@ class GatewayProtocol(SwitchingProtocol):
         super().on_body(body)
         self._told = True
         if self.cycle.response_complete:
-            self._discarded += len(body)
-            if self._discarded > _DISCARDED_BYTES:
-                self.transport.close()
+            self.discard(body)
 
     def on_message_complete(self) -> None:
         """End a request: what comes from now on belongs to another.
@@ -144,7 +135,7 @@ class GatewayProtocol(SwitchingProtocol):
     def on_response_complete(self) -> None:
         """End an answer; what is left of a body nobody wanted has its time too."""
         super().on_response_complete()
-        if self._answered and self._in_body and not self.transport.is_closing():
+        if self._answered and self._in_body and not self._is_ending:
             self._start_timer()
 
     def _be_last(self) -> None:
@@ -158,7 +149,7 @@ class GatewayProtocol(SwitchingProtocol):
         When an earlier request is still being answered that answer comes first, and is the last.
         """
         del msg
-        if self.transport.is_closing() or self._refused:
+        if self._is_ending:
             return
         if self._answered and self._in_body:
             self.transport.close()  # the rest of a request that has its answer
@@ -169,7 +160,7 @@ class GatewayProtocol(SwitchingProtocol):
             self._refuse_body(cycle)
         elif answering:
             cycle.keep_alive = False
-            self.transport.pause_reading()
+            self._over = True
         else:
             self._hang_up()
 
@@ -179,7 +170,7 @@ class GatewayProtocol(SwitchingProtocol):
             # Others are to be answered before it: the refusal takes its place in the queue.
             refusal: Any = last_answer(self._refusal or BadRequest())
             self.pipeline[0] = (cycle, refusal)
-            self._refused = True
+            self._over = True
             return
         cycle.disconnected = True  # whoever reads the body learns that it is over
         cycle.message_event.set()
@@ -193,20 +184,21 @@ class GatewayProtocol(SwitchingProtocol):
         """Whether every request whose headers are there has its answer."""
         return self.cycle is None or self.cycle.response_complete
 
+    @property
+    def _is_ending(self) -> bool:
+        return self._lingering or self.transport.is_closing()
+
+    def _more_may_come(self) -> bool:
+        return self._in_body or self._over or bool(self.pipeline)
+
     def _on_too_quiet(self) -> None:
         self._refusal = HeadersTooLarge()
         self.send_400_response("")
 
     def _hang_up(self) -> None:
         self.transport.write(on_the_wire(last_answer(self._refusal or BadRequest())))
-        self._linger()
-
-    def _linger(self) -> None:
-        """Close, but let the client finish sending first: a reset would take our answer away."""
-        self._refused = True
         self._stop_timer()
-        self.transport.write_eof()
-        self._timer = self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
+        self.linger()
 
     def _refuse(self, problem: Problem) -> None:
         """Stop parsing: httptools turns the exception into the call of `send_400_response`."""
@@ -223,7 +215,7 @@ class GatewayProtocol(SwitchingProtocol):
             self._timer = None
 
     def _time_out(self) -> None:
-        if self.transport.is_closing():
+        if self._is_ending:
             return
         if not self._begun:  # nobody asks anything
             self.transport.close()

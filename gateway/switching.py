@@ -46,3 +46,5 @@ class SwitchingProtocol(FeedingProtocol):
     def _on_rest(self, data: bytes) -> None:
         if self._websocket is not None:
             self._websocket.received(data)
+        else:
+            super()._on_rest(data)

@@ -212,6 +212,22 @@ class TestSlowClients:
 class TestUnreadBodies:
     """Bodies of requests that were refused."""
 
+    @pytest.mark.parametrize("target", [b"/open/../x", b"/open/x", LOGIN])
+    async def test_do_not_take_the_answer_away(self, world: World, target: bytes) -> None:
+        """Who sends it all before reading still learns why it was refused."""
+        size = 900_000
+        lengths = {b"/open/x": b"Content-Length: 99999999", LOGIN: b"Content-Length: 900000"}
+        length = lengths.get(target, b"Content-Length: 900000")
+        reader, writer = await asyncio.open_connection(world.host, world.port)
+        writer.write(b"POST " + target + b" HTTP/1.1\r\nHost: a\r\n" + length + b"\r\n\r\n")
+        for _ in range(size // 10_000):
+            writer.write(b"x" * 10_000)
+            await writer.drain()
+        async with asyncio.timeout(20):
+            answer = await reader.read()
+        writer.close()
+        assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 413"))
+
     async def test_are_discarded_to_a_limit(self, world: World) -> None:
         """The answer is read, then the connection ends: nobody uploads a gigabyte to a 401."""
         reader, writer = await asyncio.open_connection(world.host, world.port)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from starlette.types import Scope
 
-from gateway.errors import HandshakeInvalid, WebSocketVersion
 from gateway.framing import RawHeaders, values_of
+from gateway.websocket.errors import HandshakeInvalid, WebSocketVersion
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY_BYTES = 16

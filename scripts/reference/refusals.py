@@ -40,6 +40,7 @@ _ANYWHERE = (
     chassis.MethodNotAllowed,
     gateway.MisdirectedRequest,
     gateway.HeadersTooLarge,
+    gateway.ExpectationUnknown,
     gateway.TooManyOpenRequests,
     gateway.Overloaded,
     chassis.ServerError,

@@ -19,7 +19,13 @@ _NO_BODY = (204, 304)
 
 
 class Violation(Exception):  # noqa: N818 - said of the bytes
-    """The bytes are no HTTP/1.1, or can be read in two ways; the message says where."""
+    """The bytes are no HTTP/1.1, or can be read in two ways; the message says where.
+
+    `begun` is a request whose head is in order and whose body turned out not to be: whoever passes
+    bodies on as they come has begun to by then.
+    """
+
+    begun: "Message | None" = None
 
 
 class Incomplete(Exception):  # noqa: N818 - a state, not an error
@@ -27,14 +33,6 @@ class Incomplete(Exception):  # noqa: N818 - a state, not an error
 
     def __init__(self, begun: "Message | None" = None) -> None:
         super().__init__()
-        self.begun = begun
-
-
-class BodyViolation(Violation):
-    """The body cannot be read; `begun` is the request, which may have been passed on by then."""
-
-    def __init__(self, message: str, begun: "Message") -> None:
-        super().__init__(message)
         self.begun = begun
 
 
@@ -62,7 +60,7 @@ class Message:
 def requests_in(data: bytes) -> tuple[list[Message], bool]:
     """Return the requests of *data* up to what cannot be read, and whether all of it could be.
 
-    The last one may be incomplete, or have a body that cannot be read.
+    The last one may be incomplete.
     """
     found: list[Message] = []
     try:
@@ -71,10 +69,8 @@ def requests_in(data: bytes) -> tuple[list[Message], bool]:
             found.append(message)
     except Incomplete as end:
         return found + ([end.begun] if end.begun else []), True
-    except BodyViolation as violation:
-        return [*found, violation.begun], False
-    except Violation:
-        return found, False
+    except Violation as violation:
+        return found + ([violation.begun] if violation.begun else []), False
     return found, True
 
 
@@ -142,7 +138,8 @@ def _body(begun: Message, data: bytes, *, no_length: int | None) -> tuple[bytes,
         try:
             return _chunks(begun, data)
         except Violation as violation:
-            raise BodyViolation(str(violation), begun) from None
+            violation.begun = begun
+            raise
     if len(lengths) > 1 or not all(_LENGTH.fullmatch(length) for length in lengths):
         raise Violation("the length is not certain")
     size = int(lengths[0]) if lengths else no_length
