@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from urllib.parse import urlsplit
 
-from starlette.routing import BaseRoute
+from starlette.routing import Route
 
 from chassis.app import Deployable, service_app
 from chassis.assertions import AssertionVerifier
@@ -102,7 +102,7 @@ class _Parts:
                 await self._bus.close()
             await self.database.close()
 
-    def routes(self) -> list[BaseRoute]:
+    def routes(self) -> list[Route]:
         """Return the routes; those of the inbox exist only where mails land in it."""
         administration = Administration(database=self.database, clock=self._clock, due=self._due)
         routes = admin_routes(administration)

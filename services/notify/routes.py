@@ -5,7 +5,7 @@ from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from chassis.http import query, respond
 from chassis.middleware import caller_of
@@ -26,7 +26,7 @@ from services.notify.service.development_inbox import DevelopmentInbox
 _SHOWN_ON_PAGE = 50
 
 
-def admin_routes(administration: Administration) -> list[BaseRoute]:
+def admin_routes(administration: Administration) -> list[Route]:
     """Return the routes of the mail ledger."""
 
     async def list_messages(request: Request) -> Response:
@@ -57,7 +57,7 @@ def admin_routes(administration: Administration) -> list[BaseRoute]:
     ]
 
 
-def inbox_routes(inbox: DevelopmentInbox) -> list[BaseRoute]:
+def inbox_routes(inbox: DevelopmentInbox) -> list[Route]:
     """Return the routes of the development inbox."""
     page = InboxPage()
 
