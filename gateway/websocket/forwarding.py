@@ -7,6 +7,7 @@ from functools import cache
 from prometheus_client import Counter, Gauge
 from starlette.types import Send
 
+from chassis.http1.head import head_of
 from chassis.http1.names import Origin
 from chassis.logs import get_logger
 from chassis.metrics import Metrics
@@ -113,9 +114,7 @@ class WebSockets:
     def _head(self, request: Inbound, address: Address) -> bytes:
         host = (b"host", address.origin.authority.encode())
         headers = [host, *self._headers.build(request), *_UPGRADE]
-        lines = [f"GET {request.target} HTTP/1.1".encode()]
-        lines += [name + b": " + value for name, value in headers]
-        return b"\r\n".join([*lines, b"", b""])
+        return head_of("GET", request.target, headers)
 
     async def _carry(self, request: Inbound, client: ClientSide, upstream: UpstreamSide) -> None:
         tunnel = Tunnel(client, upstream, idle=request.route.idle_timeout)
