@@ -30,6 +30,7 @@ from chassis.clock import SystemClock
 from chassis.metrics import Metrics
 from chassis.rates import Rate
 from chassis.testing.servers import RedisServer, Servers
+from gateway.denylist import DenyList
 from gateway.limits.limiter import Demand, Limiter
 from gateway.limits.wiring import counting_in
 
@@ -135,7 +136,9 @@ async def _work(told: Mapping[str, Any]) -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     share, lease = told["share"], told["lease"]
     metrics = Metrics()
-    counting = counting_in(told["url"], SystemClock(), metrics, share=share, lease=lease)
+    counting = counting_in(
+        told["url"], SystemClock(), metrics, DenyList(SystemClock()), share=share, lease=lease
+    )
     async with Background() as background:
         failover = counting.failover
         if failover is not None:

@@ -51,7 +51,7 @@ def build(
     site = _site(settings, metrics)
     signers = signers_of(settings, clock)
     knowledge = knowledge_of(settings, signers, clock, metrics, lag=lag)
-    counting = counting_of(settings, clock, metrics)
+    counting = counting_of(settings, clock, metrics, knowledge.denylist)
     proxy = Proxy(
         signers=signers,
         headers=OutgoingHeaders.under(settings.public_base_url),

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from chassis.clock import Clock
 from chassis.errors import Unauthenticated
-from chassis.jwt import AccessToken
+from chassis.jwt import MAX_LEEWAY, AccessToken
 from contracts.internal import Revocation
 from gateway.errors import TokenRevoked, TokenStale
 
@@ -47,6 +47,16 @@ class DenyList:
             return False
         place[entry.value] = entry.revoked_until
         return True
+
+    def learn(self, token: AccessToken, refusal: Unauthenticated) -> None:
+        """Take over that another list refused *token*, so that it stays dead when that one goes."""
+        until = token.exp + MAX_LEEWAY
+        if isinstance(refusal, TokenStale):
+            sub, below = str(token.sub), token.ver + 1
+            entry = Revocation(kind="sub", value=sub, below_version=below, revoked_until=until)
+        else:
+            entry = Revocation(kind="jti", value=token.jti, revoked_until=until)
+        self.add(entry)
 
     def refusal(self, token: AccessToken) -> Unauthenticated | None:
         """Return why *token* is dead, or None while it lives."""

@@ -33,6 +33,7 @@ class Knowledge:
     keys: KeyStore
     revocations: RevocationFeed
     tokens: VerifiedTokens
+    denylist: DenyList
     authentication: Authentication
     streams: OpenStreams
     blocks: BlockFeed
@@ -73,6 +74,7 @@ def knowledge_of(
             client, clock, metrics, denylist=denylist, tokens=tokens, streams=streams, keys=keys
         ),
         tokens=tokens,
+        denylist=denylist,
         authentication=authentication,
         streams=streams,
         blocks=BlockFeed(audit, clock, metrics, blocks=BlockList(clock), file=file),

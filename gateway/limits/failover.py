@@ -9,9 +9,11 @@ from prometheus_client import Counter, Gauge
 
 from chassis.background import Background
 from chassis.backoff import Backoff
+from chassis.errors import Unauthenticated
 from chassis.jwt import AccessToken
 from chassis.logs import get_logger
 from chassis.metrics import Metrics
+from gateway.denylist import DenyList
 from gateway.limits.leases import LeasedLimiter
 from gateway.limits.limiter import AnswerUnusable, Decision, Demand, LimiterUnavailable
 from gateway.limits.memory import MemoryLimiter
@@ -28,15 +30,22 @@ class FailoverLimiter:
 
     `watch` is the supervised task that probes: no request is ever the probe, and none waits for a
     Redis that is known to be away. One that comes and goes is probed after longer and longer
-    pauses.
+    pauses. What Redis knows to be dead, *denylist* is told: a flush brings nobody back to life.
     """
 
     def __init__(
-        self, redis: RedisLimiter, leases: LeasedLimiter, memory: MemoryLimiter, metrics: Metrics
+        self,
+        redis: RedisLimiter,
+        leases: LeasedLimiter,
+        memory: MemoryLimiter,
+        metrics: Metrics,
+        *,
+        denylist: DenyList,
     ) -> None:
         self._redis = redis
         self._leases = leases
         self._memory = memory
+        self._denylist = denylist
         self._lost = asyncio.Event()
         self._losses = 0
         self._returned_at = 0.0
@@ -79,6 +88,10 @@ class FailoverLimiter:
                 self._unusable.inc()
             except LimiterUnavailable as error:
                 self._lose(str(error))
+            except Unauthenticated as refusal:
+                if token is not None:
+                    self._denylist.learn(token, refusal)
+                raise
             else:
                 self._memory.remember(decision)
                 return decision

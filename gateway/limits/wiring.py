@@ -5,6 +5,7 @@ from time import monotonic_ns
 
 from chassis.clock import Clock
 from chassis.metrics import Metrics
+from gateway.denylist import DenyList
 from gateway.limits.failover import FailoverLimiter
 from gateway.limits.leases import LeasedLimiter
 from gateway.limits.limiter import Limiter
@@ -27,20 +28,25 @@ class Counting:
         return self.failover or self.memory
 
 
-def counting_of(settings: GatewaySettings, clock: Clock, metrics: Metrics) -> Counting:
-    """Build what *settings* ask for."""
+def counting_of(
+    settings: GatewaySettings, clock: Clock, metrics: Metrics, denylist: DenyList
+) -> Counting:
+    """Build what *settings* ask for; *denylist* learns what Redis knows to be dead."""
     if settings.redis_url is None:
         return Counting(memory=MemoryLimiter(clock, share=settings.share))
     url = settings.redis_url.get_secret_value()
-    return counting_in(url, clock, metrics, share=settings.share, lease=settings.limit_leases)
+    share, lease = settings.share, settings.limit_leases
+    return counting_in(url, clock, metrics, denylist, share=share, lease=lease)
 
 
-def counting_in(url: str, clock: Clock, metrics: Metrics, *, share: int, lease: bool) -> Counting:
+def counting_in(
+    url: str, clock: Clock, metrics: Metrics, denylist: DenyList, *, share: int, lease: bool
+) -> Counting:
     """Build what counts in the Redis of *url*, together with others: *share* in all."""
     redis = RedisLimiter.from_url(url, timeout=TIMEOUT)
     leases = LeasedLimiter(redis, _microseconds, share=share, lease=lease)
     memory = MemoryLimiter(clock, share=share)
-    failover = FailoverLimiter(redis, leases, memory, metrics)
+    failover = FailoverLimiter(redis, leases, memory, metrics, denylist=denylist)
     return Counting(memory=memory, redis=redis, failover=failover)
 
 

@@ -18,6 +18,7 @@ from chassis.metrics import Metrics
 from chassis.rates import Rate
 from chassis.testing import eventually
 from chassis.testing.servers import RedisServer
+from gateway.denylist import DenyList
 from gateway.limits.failover import FailoverLimiter
 from gateway.limits.leases import LeasedLimiter
 from gateway.limits.limiter import Decision, Demand, LimiterUnavailable
@@ -112,7 +113,9 @@ class Failing:
         self.redis = RedisLimiter.from_url(url, timeout=patience)
         self.leases = LeasedLimiter(self.redis, lambda: monotonic_ns() // 1000, share=share)
         memory = MemoryLimiter(SystemClock(), share=share)
-        self.limiter = FailoverLimiter(self.redis, self.leases, memory, self.metrics)
+        self.limiter = FailoverLimiter(
+            self.redis, self.leases, memory, self.metrics, denylist=DenyList(SystemClock())
+        )
 
     async def ask(
         self, number: int, *, rate: str = "1000/hour", key: str = "somebody"

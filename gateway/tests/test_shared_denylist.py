@@ -61,6 +61,21 @@ class TestDenied:
         assert (after.status, after.document["code"]) == (401, code)
         assert other.status == 200
 
+    @pytest.mark.parametrize(("kind", "value"), [("sid", 1), ("sub", 2)])
+    async def test_a_flush_brings_nobody_back(
+        self, world: World, client: Redis, kind: Any, value: int
+    ) -> None:
+        """What was refused once stays refused, before poll and events have told of it."""
+        ann = Subject()
+        headers = world.bearer(ann)
+        names: dict[str, UUID] = {"sid": ann.sid, "sub": ann.sub}
+        await client.set(denied_key(kind, names[kind]), value)
+        refused = await world.ask("GET", ME, headers=headers)
+        await client.flushall()
+        after = await world.ask("GET", ME, headers=headers)
+        assert refused.status == 401
+        assert after.document["code"] == refused.document["code"]
+
     async def test_a_refreshed_token_of_a_changed_subject_passes(
         self, world: World, client: Redis
     ) -> None:
