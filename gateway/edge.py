@@ -23,6 +23,7 @@ from gateway.authentication import Authentication
 from gateway.block_feed import BlockFeed
 from gateway.browser.mode import Credentials
 from gateway.browser.wiring import Browsers
+from gateway.client_changes import ClientChanges
 from gateway.cors import CrossOrigin
 from gateway.denials import Denials
 from gateway.errors import MisdirectedRequest, RateLimited
@@ -74,6 +75,7 @@ class Edge:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._changes = ClientChanges(parts.metrics)
         self._limited = Counter(
             "gatehouse_gateway_rate_limited",
             "Requests refused because a limit was used up.",
@@ -86,6 +88,7 @@ class Edge:
         if scope["type"] != "http":
             return
         reply, address = Reply(send, self._parts.browsers.answers), self._address(scope)
+        self._changes.note(address)
         try:
             with self._parts.open_requests.holding(address):
                 await self._serve(scope, address, receive, reply)

@@ -1,10 +1,7 @@
 """docs/seed.md stays true: what it names exists, and it names all that was specified."""
 
-import ast
 import re
 import tomllib
-from functools import cache
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -13,15 +10,11 @@ import services.audit.models
 import services.identity.models
 import services.token.models
 from gateway.routing.loading import BUILT_IN
+from tests.tables import ROOT, missing, named, rows_of
 
-ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "seed.md").read_text(encoding="utf-8")
 PAGE, _, TABLES = TEXT.partition("\n## Tables\n")
-ROWS = [
-    [cell.strip() for cell in line.strip("|").split("|")]
-    for line in PAGE.splitlines()
-    if line.startswith("| ") and not line.startswith("| Promise ")
-]
+ROWS = rows_of(PAGE)
 EXAMPLE = dict(
     line.split("=", 1)
     for line in (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
@@ -88,12 +81,8 @@ SPECIFIED_TABLES = {
 }
 
 
-def _named(cell: str) -> list[str]:
-    return re.findall(r"`([^`]+)`", cell)
-
-
 def _column(number: int) -> list[str]:
-    return [name for row in ROWS for name in _named(row[number])]
+    return [name for row in ROWS for name in named(row[number])]
 
 
 def _endpoints() -> set[str]:
@@ -102,19 +91,6 @@ def _endpoints() -> set[str]:
 
 def _settings() -> set[str]:
     return {name for name in _column(1) if re.match(r"[A-Z_]+=", name)}
-
-
-@cache
-def _tests_of(path: Path) -> frozenset[str]:
-    """Return what pytest collects of a file: functions, and methods as `Class::function`."""
-    names = set()
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            names.add(node.name)
-        if isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
-            functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-            names |= {f"{node.name}::{m.name}" for m in node.body if isinstance(m, functions)}
-    return frozenset(name for name in names if name.split("::")[-1].startswith("test_"))
 
 
 class TestRows:
@@ -127,13 +103,11 @@ class TestRows:
 
         assert promise
         assert place
-        assert _named(files)
-        assert [name for name in _named(files) if not (ROOT / name).exists()] == []
-        assert _named(tests)
-        for named in _named(tests):
-            path, _, test = named.partition("::")
-            assert (ROOT / path).is_file(), path
-            assert test in _tests_of(ROOT / path), named
+        assert named(files)
+        assert missing(files) == []
+        assert named(tests)
+        assert missing(tests) == []
+        assert all("::" in name for name in named(tests))
 
     def test_no_promise_stands_twice(self) -> None:
         """One line each."""
@@ -178,7 +152,7 @@ class TestTheSpecification:
             for line in TABLES.splitlines()
             if line.startswith("| ") and not line.startswith("| Specification ")
         ]
-        places = {row[0]: (_named(row[1])[0], _named(row[2])[0]) for row in rows}
+        places = {row[0]: (named(row[1])[0], named(row[2])[0]) for row in rows}
 
         assert set(places) == SPECIFIED_TABLES
         for table, file in places.values():

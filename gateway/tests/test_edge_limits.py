@@ -73,6 +73,40 @@ class TestLimits:
             ]
         assert [answer.status for answer in answers] == [200, 429]
 
+    @pytest.mark.parametrize(
+        ("target", "headers"),
+        [
+            ("/api/v1/auth/login?x=1", {}),
+            ("/api/v1/auth/lo%67in", {}),
+            ("/api/v1/auth/login", {"Forwarded": "for=1.2.3.4", "X-Real-IP": "1.2.3.4"}),
+            ("/api/v1/auth/login", {"X-Forwarded-For": "1.2.3.4", "X_Forwarded_For": "1.2.3.4"}),
+            ("/api/v1/auth/login", {"X-HTTP-Method-Override": "GET"}),
+            ("/api/v1/auth/login", {"Host": "elsewhere", "User-Agent": "another/1"}),
+            ("/api/v1/auth/login", {"Authorization": "Bearer x", "Cookie": "gatehouse-device=x"}),
+            ("/api/v1/auth/login", {"Gatehouse-Device": "x", "X-Request-Id": "1"}),
+        ],
+    )
+    async def test_are_not_reset_by_another_spelling(
+        self, tmp_path: Path, target: str, headers: dict[str, str]
+    ) -> None:
+        """X-05: what is judged as the same request is counted as the same."""
+        async with start_world(tmp_path, rate_limit_login="1/minute") as world:
+            first = await world.ask("POST", "/api/v1/auth/login", json={})
+            again = await world.ask("POST", target, headers=headers, json={})
+        assert (first.status, again.status) == (200, 429)
+
+    @pytest.mark.parametrize(
+        "target",
+        ["/api/v1/auth/login/", "//api/v1/auth/login", "/API/v1/auth/login", "/api/v1/auth/login."],
+    )
+    async def test_are_not_passed_by_a_path_that_is_another(
+        self, world: World, target: str
+    ) -> None:
+        """X-05: no other path leads to the service behind the limit."""
+        answer = await world.ask("POST", target, json={})
+        assert answer.status in {400, 404}
+        assert world.token.seen == []
+
 
 @pytest.mark.real
 @pytest.mark.usefixtures("unhurried")

@@ -38,6 +38,25 @@ class TestUpstreamsInTrouble:
         assert (answer.status, answer.document["code"]) == (504, "gateway_timeout")
         await world.shop.gone.wait()
 
+    async def test_a_connection_that_is_never_made_is_504(self, tmp_path: Path) -> None:
+        """After `connect_timeout`, which is for name, TCP and TLS together."""
+        over = asyncio.Event()
+
+        async def silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+            while await reader.read(1024):
+                pass
+            over.set()
+
+        async with (
+            scripted(silent) as url,
+            start_world(
+                tmp_path, routes_file=routes_to(url.replace("http:", "https:"), tmp_path)
+            ) as world,
+        ):
+            answer = await world.ask("GET", "/odd/x")
+            await over.wait()
+        assert (answer.status, answer.document["code"]) == (504, "gateway_timeout")
+
     @pytest.mark.parametrize(
         "said",
         [

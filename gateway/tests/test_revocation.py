@@ -1,12 +1,13 @@
 """How soon a token is dead at the gateway, and how soon a new key verifies."""
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from chassis.bus import Message
+from chassis.bus import Binding, BusSubscription, EventCallback, Message
 from chassis.inprocess import InProcessBus
 from chassis.testing import eventually
 from contracts.envelope import EVENTS_EXCHANGE, CloudEvent, EventData
@@ -20,6 +21,26 @@ from gateway.tests.world import world as start_world
 pytestmark = pytest.mark.slow
 
 ME = "/api/v1/users/me"
+
+
+class Queueless(InProcessBus):
+    """A bus whose queue for revocations is bound and lost when a test says so."""
+
+    on_bound: Callable[[], None]
+    on_lost: Callable[[], None]
+
+    async def subscribe_ephemeral(
+        self,
+        bindings: Sequence[Binding],
+        callback: EventCallback,
+        *,
+        on_bound: Callable[[], None] | None = None,
+        on_lost: Callable[[], None] | None = None,
+    ) -> BusSubscription:
+        """Take the callbacks, and call neither."""
+        if on_bound and on_lost:
+            self.on_bound, self.on_lost = on_bound, on_lost
+        return await super().subscribe_ephemeral(bindings, callback)
 
 
 class TestPoll:
@@ -102,6 +123,22 @@ class TestReadiness:
         assert (answer.status, answer.document["code"]) == (503, "keys_unavailable")
         assert answer.headers["Retry-After"] == "1"
         assert public.status == 200
+
+    async def test_waits_for_the_queue_of_events_once(self, tmp_path: Path) -> None:
+        """A broker that goes away later makes nobody unready: the poll goes on."""
+        bus = Queueless()
+        async with start_world(tmp_path, wait_ready=False, bus=bus) as world:
+            health = world.gateway.health
+
+            async def all_else_is_there() -> bool:
+                return await health.failing() == ["events"]
+
+            await eventually(all_else_is_there)
+            bus.on_bound()
+            bound = await health.failing()
+            bus.on_lost()
+            lost = await health.failing()
+        assert (bound, lost) == ([], [])
 
 
 class TestEvents:

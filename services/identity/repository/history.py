@@ -11,11 +11,6 @@ from services.identity.domain.history import FailedAttempt, LoginRecord
 from services.identity.models import failed_login_attempts, login_history, users
 
 
-async def add_login(tx: Transaction, record: LoginRecord) -> None:
-    """Store one attempt."""
-    await tx.execute(sa.insert(login_history).values(asdict(record)))
-
-
 async def add_failure(tx: Transaction, failure: FailedAttempt) -> None:
     """Store one failure, for its owner's history as well when the name is somebody's.
 

@@ -103,7 +103,7 @@ class Parts:
             clock,
             registry=self._metrics.registry,
         )
-        self.rotation = key_rotation(self._keys, self._metrics)
+        self.rotation = key_rotation(self._keys, clock, self._metrics)
         self.housekeeping = Housekeeping(
             database=self._database, endings=self._endings, clock=clock
         )

@@ -52,9 +52,9 @@ def signing_keys(
     )
 
 
-def key_rotation(keys: SigningKeys, metrics: Metrics) -> KeyRotation:
-    """Build what looks after the keys unattended."""
-    return KeyRotation(keys, KeyMetrics(keys.policy, metrics.registry))
+def key_rotation(keys: SigningKeys, clock: Clock, metrics: Metrics) -> KeyRotation:
+    """Build what looks after the keys unattended; *clock* is the one that tokens are made by."""
+    return KeyRotation(keys, KeyMetrics(keys.policy, clock, metrics.registry))
 
 
 def key_administration(keys: SigningKeys) -> KeyAdministration:

@@ -66,12 +66,15 @@ class Allowance:
 
 
 def decide(token: RefreshToken, *, now: datetime, client: bytes, grace: timedelta) -> Decision:
-    """Say what presenting *token* means; *client* is the fingerprint of who presents it."""
+    """Say what presenting *token* means; *client* is the fingerprint of who presents it.
+
+    Without any *grace* nothing is repeated, not even for who asked before the other was answered.
+    """
     if token.expires_at <= now:
         return Decision.EXPIRED
     if token.spent_at is None:
         return Decision.ROTATE
-    in_time = now - token.spent_at <= grace
+    in_time = bool(grace) and now - token.spent_at <= grace
     if in_time and token.is_immediate_predecessor and token.spent_by == client:
         return Decision.REPEAT  # the client lost our answer
     return Decision.REUSED  # somebody else holds this token: end the family

@@ -4,6 +4,7 @@ from collections import Counter
 
 from prometheus_client import CollectorRegistry, Gauge
 
+from chassis.clock import Clock
 from services.token.domain.keys import KeyState, RotationPolicy, find_active, find_successor
 from services.token.keys import KeyRing
 from services.token.service.signing_keys import KeysRead
@@ -14,8 +15,9 @@ _STATES: tuple[KeyState, ...] = ("published", "active", "retired")
 class KeyMetrics:
     """Gauges as of the last look at the database."""
 
-    def __init__(self, policy: RotationPolicy, registry: CollectorRegistry) -> None:
+    def __init__(self, policy: RotationPolicy, clock: Clock, registry: CollectorRegistry) -> None:
         self._policy = policy
+        self._clock = clock
         self._registry = registry
         self._count = Gauge(
             "gatehouse_token_signing_keys",
@@ -37,6 +39,11 @@ class KeyMetrics:
         self._read_at = self._gauge(
             "keys_read_timestamp_seconds", "When the keys were last read, as Unix time."
         )
+        self._ahead = Gauge(
+            "gatehouse_token_clock_ahead_seconds",
+            "How far the clock of this process is ahead of the database's.",
+            registry=registry,
+        )
 
     def show(self, found: KeysRead, ring: KeyRing) -> None:
         """Take over what was read."""
@@ -54,6 +61,7 @@ class KeyMetrics:
         self._to_reseal.set(len(under) - under.count(ring.first_encryption_key))
         self._unopened.set(len(ring.unopened))
         self._read_at.set(found.now.timestamp())
+        self._ahead.set((self._clock.now() - found.now).total_seconds())
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(f"gatehouse_token_signing_{name}", text, registry=self._registry)

@@ -65,6 +65,21 @@ class TestDecide:
 
         assert decide(token, now=NOW, client=client, grace=10 * SECOND) is decision
 
+    @pytest.mark.parametrize("spent_ago", [-SECOND, timedelta(), SECOND])
+    def test_without_a_grace_nothing_is_repeated(self, spent_ago: timedelta) -> None:
+        """Whoever began before the other was done has the later time in the row."""
+        token = RefreshToken(
+            hash=b"h",
+            session_id=uuid4(),
+            generation=1,
+            expires_at=NOW + DAY,
+            spent_at=NOW - spent_ago,
+            spent_by=OWNER,
+            sealed_successor="box",
+        )
+
+        assert decide(token, now=NOW, client=OWNER, grace=timedelta()) is Decision.REUSED
+
 
 class TestSubject:
     """Subjects move only upwards."""

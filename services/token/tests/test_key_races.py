@@ -102,6 +102,19 @@ class TestClocks:
             (rotated,) = await world.events("token.signing_key.rotated.v1")
             assert rotated["data"]["kid"] == asked.json()["successor"]
 
+    @pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(), timedelta(hours=-1)])
+    async def test_how_wrong_it_is_can_be_seen(
+        self, make_database: MakeDatabase, clock: FixedClock, ahead: timedelta
+    ) -> None:
+        """Against the clock that all replicas agree about, here one that stands at *clock*."""
+        database = await make_database("token", MIGRATIONS)
+        own = FixedClock(clock.now() + ahead)
+        async with run_world(database, own, timing=KeyTiming(clock=clock)) as world:
+            registry = world.deployable.metrics.registry
+            seen = registry.get_sample_value("gatehouse_token_clock_ahead_seconds")
+
+        assert seen == ahead.total_seconds()
+
 
 async def _settle(world: World, clock: FixedClock) -> None:
     """Let what is retired leave, so that the last key is the one that signs."""

@@ -149,6 +149,21 @@ class TestRepetition:
 
         assert again["refresh_token"] == lost["refresh_token"]
 
+    async def test_without_a_grace_every_second_use_is_theft(
+        self, make_database: MakeDatabase, clock: FixedClock
+    ) -> None:
+        """REFRESH_GRACE_SECONDS=0: also at the same moment, whoever it is."""
+        database = await make_database("token", MIGRATIONS)
+        async with run_world(database, clock, refresh_grace_seconds=0) as world:
+            world.identity.register()
+            token = (await world.client.login())["refresh_token"]
+            answers = await asyncio.gather(*(world.client.refresh(token) for _ in range(10)))
+            reused = await world.events("token.refresh_token.reused.v1")
+            good = [answer.json() for answer in answers if answer.is_success]
+            successor = await world.client.refresh(good[0]["refresh_token"])
+
+        assert (len(good), len(reused), successor.status_code) == (1, 1, 401)
+
 
 class TestTheft:
     """A token that two parties hold ends the family."""
