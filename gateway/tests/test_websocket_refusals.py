@@ -172,9 +172,7 @@ class TestRefusals:
         assert got.startswith(b"HTTP/1.1 502")
         assert heard == [b""]
 
-    @pytest.mark.parametrize(
-        "endless", [b"2\r\nok\r\n0\r\nX-Late: ", b"2\r\nok\r\n1;extension="]
-    )
+    @pytest.mark.parametrize("endless", [b"2\r\nok\r\n0\r\nX-Late: ", b"2\r\nok\r\n1;extension="])
     async def test_end_where_the_upstream_does_not(self, tmp_path: Path, endless: bytes) -> None:
         """Trailers and chunk extensions are kept by nobody: they cannot fill the memory."""
         hung_up = asyncio.Event()

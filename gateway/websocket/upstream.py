@@ -102,12 +102,12 @@ class UpstreamSide(asyncio.Protocol):
     def join(self, tunnel: Tunnel) -> None:
         """Hand to *tunnel* what came behind the 101, and all that will."""
         self._tunnel = tunnel
+        self.resume_reading()  # first: what was early may fill the client
         early, self._early = self._early, b""
         if early:
             tunnel.from_upstream(early)
         if self._lost:
             tunnel.end("upstream_closed")
-        self.resume_reading()
 
     def write(self, data: bytes) -> None:
         """Send *data* to the upstream."""
