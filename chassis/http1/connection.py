@@ -26,6 +26,8 @@ class Connection(asyncio.Protocol):
     """
 
     _reading_paused: bool
+    _bodyless: bool
+    _quiet: int
 
     def __init__(self, on_lost: "Callable[[Connection], None]") -> None:
         self._on_lost = on_lost
