@@ -26,6 +26,8 @@ class Connection(asyncio.Protocol):
     """
 
     _reading_paused: bool
+    _bodyless: bool
+    _quiet: int
 
     def __init__(self, on_lost: "Callable[[Connection], None]") -> None:
         self._on_lost = on_lost
@@ -44,7 +46,7 @@ class Connection(asyncio.Protocol):
 
     def begin(self, data: bytes, *, bodyless: bool) -> None:
         """Send the head of a request, or all of it; the answer to a *bodyless* one has no body."""
-        if self._parser is None or self._bodyless:  # it waits for the body that HEAD has not
+        if self._parser is None:
             self._parser = HttpResponseParser(self)
         self._reset(bodyless=bodyless)
         self._served += 1
@@ -183,7 +185,10 @@ class Connection(asyncio.Protocol):
         if not _FIRST_FINAL <= status <= _LAST_FINAL:
             raise Garbled(f"status {status}")
         ends = tells_its_end(self.headers, parser.get_http_version())
-        self._keep_alive = parser.should_keep_alive()
+        has_body = not self._bodyless and status not in _NO_BODY
+        # Some servers send the body of an answer to HEAD: it would be taken for the next answer.
+        is_certain = has_body or not ends or (b"content-length", b"0") in self.headers
+        self._keep_alive = is_certain and parser.should_keep_alive()
         self._until_close = not ends and status not in _NO_BODY
         self._quiet = 0
         self.status = status

@@ -77,8 +77,10 @@ class ClientModes:
             return {}
         return _VARY
 
-    def admit(self, scope: Scope, route: Route) -> Credentials:
+    def admit(self, scope: Scope, route: Route, *, opens_socket: bool = False) -> Credentials:
         """Return what the request may prove itself with on *route*.
+
+        *opens_socket* says that it is a handshake also where *scope* does not look like one.
 
         Raises UnknownMode, MixedModes, AmbiguousCookies, CrossOriginRefused, CsrfTokenMissing,
         CsrfTokenInvalid.
@@ -92,7 +94,7 @@ class ClientModes:
         cookies = self._cookies.read(headers)
         if not cookies.access and not cookies.refresh:
             return Credentials()
-        if route.websocket and asks_for_websocket(scope):
+        if opens_socket or (route.websocket and asks_for_websocket(scope)):
             self._origins.check_socket(headers)
         changes = scope["method"] not in _SAFE_METHODS
         return Credentials(

@@ -19,7 +19,7 @@ from gateway.denials import Denials
 from gateway.edge import demands_of
 from gateway.errors import RateLimited
 from gateway.forward_auth.errors import NotListed, OriginalUnclear, ProxyNotTrusted
-from gateway.forward_auth.original import PATH, Original, original_of
+from gateway.forward_auth.original import PATH, Original, opens_socket, original_of
 from gateway.framing import framing_of, values_of
 from gateway.limits.headers import rate_limit_headers
 from gateway.limits.limiter import Limiter
@@ -92,7 +92,7 @@ class ForwardAuth:
         asked = original.within(scope)
         judges.shedding.check(asked, route)
         case.headers.update(judges.modes.headers(asked, route))
-        credentials = judges.modes.admit(asked, route)
+        credentials = judges.modes.admit(asked, route, opens_socket=opens_socket(scope))
         token = await judges.authentication.token(route, credentials)
         judges.modes.check_session(credentials, token)
         await self._limit(case, route, token)

@@ -7,7 +7,8 @@
 | Envoy   | METHOD /forward-auth + path | as asked           | Host, and the path             |
 
 A client behind one proxy can send the headers of another, which that one passes on: whatever mixes
-two of the ways is refused.
+two of the ways is refused. So is what asks the product itself to serve another method or path than
+those judged here: the proxy would pass it on.
 """
 
 import re
@@ -24,6 +25,12 @@ _TRAEFIK = ("x-forwarded-method", "x-forwarded-proto", "x-forwarded-host", "x-fo
 _NGINX = ("x-original-method", "x-original-url")
 # Other proxies write these two as well: they do not say which way it is.
 _SHARED = frozenset({"x-forwarded-proto", "x-forwarded-host"})
+
+# What frameworks take for the method or the path of a request.
+_OVERRIDES = frozenset(
+    {b"x-http-method-override", b"x-http-method", b"x-method-override", b"x-rewrite-url"}
+)
+_SOCKET = b"sec-websocket-"
 
 _METHOD = re.compile(r"[A-Z]{1,16}")
 _SCHEMES = frozenset({"http", "https", "ws", "wss"})
@@ -55,6 +62,9 @@ class Original:
 def original_of(scope: Scope, host: str) -> Original:
     """Return what the question of *scope*, sent to *host*, is about. Raises OriginalUnclear."""
     path: bytes = scope["raw_path"]
+    # Some frameworks read X_HTTP_Method as X-HTTP-Method.
+    if any(name.replace(b"_", b"-") in _OVERRIDES for name, _ in scope["headers"]):
+        raise OriginalUnclear
     if path != PATH:
         return _of_envoy(scope, host)
     traefik, nginx = _given(scope, _TRAEFIK), _given(scope, _NGINX)
@@ -63,6 +73,14 @@ def original_of(scope: Scope, host: str) -> Original:
     if traefik and not nginx:
         return _of_traefik(traefik)
     raise OriginalUnclear
+
+
+def opens_socket(scope: Scope) -> bool:
+    """Say whether the original is the handshake of a WebSocket connection (RFC 6455, RFC 8441).
+
+    Proxies take Upgrade out of their questions, but not what stands beside it.
+    """
+    return any(name.startswith(_SOCKET) for name, _ in scope["headers"])
 
 
 def _of_envoy(scope: Scope, host: str) -> Original:

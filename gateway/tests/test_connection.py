@@ -54,14 +54,14 @@ class TestAnswers:
     @pytest.mark.parametrize(
         ("method", "head"),
         [
-            ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"),
-            ("HEAD", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"),
+            ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"),
             ("GET", b"HTTP/1.1 204 No Content\r\n"),
-            ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n"),
+            ("GET", b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n"),
+            ("GET", b"HTTP/1.1 304 Not Modified\r\n"),
         ],
     )
     async def test_without_a_body_end_with_their_head(self, method: str, head: bytes) -> None:
-        """Whatever length they announce; the next answer on the connection is another."""
+        """The next answer on the connection is another."""
         upstream = Saying(head + b"\r\n", OK)
         async with calling(upstream) as caller:
             first = await caller.ask(method=method)
@@ -69,6 +69,26 @@ class TestAnswers:
         assert first == (int(head.split()[1]), b"", True)
         assert second == (200, b"ok", True)
         assert upstream.connections == 1
+
+    @pytest.mark.parametrize(
+        ("method", "head"),
+        [
+            ("HEAD", b"HTTP/1.1 200 OK\r\n"),
+            ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"),
+            ("HEAD", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"),
+            ("GET", b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n"),
+            ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n"),
+        ],
+    )
+    async def test_that_may_bring_a_body_they_cannot_have_are_the_last(
+        self, method: str, head: bytes
+    ) -> None:
+        """Some servers send it all the same: it would be taken for the next answer."""
+        upstream = Saying(head + b"\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nmine")
+        async with calling(upstream) as caller:
+            assert await caller.ask(method=method) == (int(head.split()[1]), b"", False)
+            assert await caller.ask() == (200, b"mine", True)
+        assert upstream.connections == 2
 
     async def test_come_after_what_only_announces_them(self) -> None:
         """100 and 103 are not passed on, nor are their headers."""

@@ -10,7 +10,7 @@ from chassis.clock import SystemClock
 from chassis.testing import eventually
 from gateway.tests.browsers import SAME_ORIGIN, Browser
 from gateway.tests.proxies import CLIENT, HOST, Ask, Door, Request, envoy, nginx, opened, traefik
-from gateway.tests.signing import Subject
+from gateway.tests.signing import ISSUER, Subject
 
 EACH = pytest.mark.parametrize("ask", [traefik, nginx, envoy])
 
@@ -172,3 +172,15 @@ class TestEachProxy:
             assert (told.status, told.code) == (403, code)
         told = await door.send(ask(Request(method="POST", headers=cookie | csrf | SAME_ORIGIN)))
         assert told.status == 200
+
+    async def test_may_ask_for_a_websocket_connection(self, door: Door, ask: Ask) -> None:
+        """With cookies only a page of ours may open one; proxies take Upgrade out of questions."""
+        cookie = {"Cookie": Browser(door.world).cookie()}
+        opening = {"Sec-WebSocket-Version": "13"}  # over HTTP/2 there is no key (RFC 8441 §5.1)
+        for origin in ({}, {"Origin": "null"}, {"Origin": "https://evil.example.com"}):
+            told = await door.send(ask(Request(headers=cookie | opening | origin)))
+            assert (told.status, told.code) == (403, "cross_origin_refused")
+        told = await door.send(ask(Request(headers=cookie | opening | {"Origin": ISSUER})))
+        assert told.status == 200
+        headers = door.world.bearer(Subject()) | opening
+        assert (await door.send(ask(Request(headers=headers)))).status == 200

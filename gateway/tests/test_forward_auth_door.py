@@ -38,6 +38,19 @@ class TestMixtures:
         told = await door.send(ask(Request(target="/", headers=added)))
         assert (told.status, told.code) == (400, "original_request_unclear")
 
+    @pytest.mark.parametrize("ask", [traefik, nginx, envoy])
+    @pytest.mark.parametrize(
+        "name",
+        ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X_Rewrite_URL"],
+    )
+    async def test_of_another_method_or_path_for_the_product_are_refused(
+        self, door: Door, ask: Ask, name: str
+    ) -> None:
+        """Some frameworks serve what these say; it is the proxy that would pass them on."""
+        bearer = door.world.bearer(Subject())
+        told = await door.send(ask(Request(headers=bearer | {name: "DELETE"})))
+        assert (told.status, told.code) == (400, "original_request_unclear")
+
     @pytest.mark.parametrize(
         ("ask", "name"),
         [

@@ -145,6 +145,10 @@ class TestRefusals:
             SWITCHING.replace(b"Upgrade", b"close") + b"Upgrade: websocket\r\n" + PROOF + b"\r\n",
             b"HTTP/1.1 200 OK\r\nCont",
             b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000,
+            b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 201 + b"\r\n",
+            b"HTTP/1.1 600 High\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
             b"SSH-2.0-OpenSSH\r\n",
             b"",
         ],
@@ -167,6 +171,42 @@ class TestRefusals:
             await eventually(lambda: heard)
         assert got.startswith(b"HTTP/1.1 502")
         assert heard == [b""]
+
+    @pytest.mark.parametrize("endless", [b"2\r\nok\r\n0\r\nX-Late: ", b"2\r\nok\r\n1;extension="])
+    async def test_end_where_the_upstream_does_not(self, tmp_path: Path, endless: bytes) -> None:
+        """Trailers and chunk extensions are kept by nobody: they cannot fill the memory."""
+        hung_up = asyncio.Event()
+
+        async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + endless)
+            try:
+                for _ in range(256):
+                    writer.write(b"y" * 65536)
+                    await writer.drain()
+            except ConnectionError:
+                hung_up.set()
+
+        async with scripted(script) as url, chatting(tmp_path, url=url) as product:
+            got = await product.world.raw(handshake("/crowd/room"))
+            await eventually(hung_up.is_set)
+        assert got.startswith(b"HTTP/1.1 200")
+        assert not got.endswith(b"0\r\n\r\n")
+
+    async def test_are_one_answer(self, tmp_path: Path) -> None:
+        """What follows it is nobody's."""
+        answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+
+        async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer + answer.replace(b"ok", b"no"))
+            await reader.read()
+
+        async with scripted(script) as url, chatting(tmp_path, url=url) as product:
+            got = await product.world.raw(handshake("/crowd/room"))
+        assert got.startswith(b"HTTP/1.1 200")
+        assert b"ok" in got.partition(b"\r\n\r\n")[2]
+        assert b"no" not in got.partition(b"\r\n\r\n")[2]
 
     async def test_come_when_nobody_is_there(self, tmp_path: Path) -> None:
         """502 as for any request, and the breaker counts it."""

@@ -28,6 +28,7 @@ class ClientSide:
         self._early = b""
         self._ended: str | None = None
         self._tunnel: Tunnel | None = None
+        self._full = False
 
     def offer(self, scope: Any) -> None:
         """Let whoever serves the request of *scope* make its upgrade."""
@@ -41,12 +42,14 @@ class ClientSide:
     def join(self, tunnel: Tunnel) -> None:
         """Hand to *tunnel* what was received, and all that will be."""
         self._tunnel = tunnel
+        self.resume_reading()  # first: what was early may fill the upstream
         early, self._early = self._early, b""
         if early:
             tunnel.from_client(early)
+        if self._full:
+            tunnel.client_is_full(full=True)
         if self._ended is not None:
             tunnel.end(self._ended)
-        self.resume_reading()
 
     def received(self, data: bytes) -> None:
         """Take what the client sends behind its request; before the upgrade it has to wait."""
@@ -58,6 +61,7 @@ class ClientSide:
 
     def is_full(self, *, full: bool) -> None:
         """Take note that the client does not read, or does again."""
+        self._full = full
         if self._tunnel is not None:
             self._tunnel.client_is_full(full=full)
 

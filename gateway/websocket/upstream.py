@@ -7,12 +7,15 @@ from typing import Any
 
 import httptools
 
+from chassis.http1.connection import MAX_ANSWER_HEADERS
+from chassis.http1.ending import MAX_ANSWER_HEADER_BYTES, tells_its_end
+from chassis.http1.trouble import Garbled
 from gateway.websocket.tunnel import Tunnel
 
-_HEAD_BYTES = 32 * 1024
 _BUFFERED_BYTES = 64 * 1024
 _CLOSE_SECONDS = 30.0
 _INFORMATIONAL = range(100, 200)
+_FINAL = range(200, 600)
 _SWITCHED = 101
 
 
@@ -36,7 +39,7 @@ class UpstreamSide(asyncio.Protocol):
         self._parser: Any = httptools.HttpResponseParser(self)
         self._headers: list[tuple[bytes, bytes]] = []
         self._head: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
-        self._head_bytes = 0
+        self._quiet = 0  # bytes since the last that meant something
         self._pieces: deque[bytes] = deque()
         self._news = asyncio.Event()
         self._complete = self._lost = False
@@ -99,12 +102,12 @@ class UpstreamSide(asyncio.Protocol):
     def join(self, tunnel: Tunnel) -> None:
         """Hand to *tunnel* what came behind the 101, and all that will."""
         self._tunnel = tunnel
+        self.resume_reading()  # first: what was early may fill the client
         early, self._early = self._early, b""
         if early:
             tunnel.from_upstream(early)
         if self._lost:
             tunnel.end("upstream_closed")
-        self.resume_reading()
 
     def write(self, data: bytes) -> None:
         """Send *data* to the upstream."""
@@ -133,17 +136,25 @@ class UpstreamSide(asyncio.Protocol):
         """Take a header of the answer."""
         if not self._head.done():
             self._headers.append((name.lower(), value))
+        if len(self._headers) > MAX_ANSWER_HEADERS:
+            raise Garbled("too many headers")
 
     def on_headers_complete(self) -> None:
         """Say how the answer begins, unless it is only of the interim."""
         status = self._parser.get_status_code()
         if status in _INFORMATIONAL and status != _SWITCHED:
             self._headers = []
-        elif not self._head.done():
-            self._head.set_result(Head(status, self._headers))
+            return
+        if self._head.done() or (status not in _FINAL and status != _SWITCHED):
+            raise Garbled(f"status {status}")
+        if status != _SWITCHED:
+            tells_its_end(self._headers, self._parser.get_http_version())
+        self._quiet = 0
+        self._head.set_result(Head(status, self._headers))
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body until it is asked for."""
+        self._quiet = 0
         self._pieces.append(body)
         if sum(map(len, self._pieces)) > _BUFFERED_BYTES:
             self.pause_reading()
@@ -162,19 +173,22 @@ class UpstreamSide(asyncio.Protocol):
             self.on_message_complete()
 
     def _feed(self, data: bytes) -> None:
-        if not self._head.done():
-            self._head_bytes += len(data)
+        self._quiet += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as stop:
             self._parser = None
             self.data_received(data[stop.args[0] :])
         except httptools.HttpParserError:
-            self._transport.abort()
-            self._fail()
-        if self._head_bytes > _HEAD_BYTES and not self._head.done():
-            self._transport.abort()
-            self._fail()
+            self._break_off()
+        else:
+            if self._quiet > MAX_ANSWER_HEADER_BYTES:
+                self._break_off()
+
+    def _break_off(self) -> None:
+        """Hang up on who speaks no HTTP, or without an end."""
+        self._transport.abort()
+        self._fail()
 
     def _fail(self) -> None:
         self._lost = True
