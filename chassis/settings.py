@@ -3,19 +3,11 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from chassis.crypto import parse_keys
 from chassis.networks import Network, parse_networks
@@ -30,9 +22,7 @@ def _keys(value: object) -> object:
     return parse_keys(value) if isinstance(value, str) else value
 
 
-KeyList = Annotated[
-    tuple[bytes, ...], NoDecode, BeforeValidator(_keys), Field(repr=False, min_length=1)
-]
+KeyList = Annotated[tuple[bytes, ...], BeforeValidator(_keys), Field(repr=False, min_length=1)]
 """A comma separated list of base64url secrets of ≥ 32 bytes: the first signs or encrypts, all
 verify or decrypt, so that each can be rotated without downtime."""
 
@@ -41,39 +31,48 @@ def _networks(value: object) -> object:
     return parse_networks(value) if isinstance(value, str) else value
 
 
-Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
+Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]
 """A comma separated list of addresses and CIDR blocks."""
 
 
-class _FileSource(EnvSettingsSource):
-    """Read NAME from the file that NAME_FILE points at (mounted secrets)."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Return the file's text without its last line break, or what EnvSettingsSource finds."""
-        path = self.env_vars.get(f"{self.config.get('env_prefix', '')}{field_name}_file".lower())
-        if not path:
-            return super().get_field_value(field, field_name)
-        value = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
-        return value, field_name, self.field_is_complex(field)
-
-
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Base of every deployable's settings. A field's name in capitals is its variable."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", validate_default=True, arbitrary_types_allowed=True
+    )
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take constructor arguments first, then the environment with its files."""
-        del env_settings, dotenv_settings, file_secret_settings
-        return init_settings, _FileSource(settings_cls)
+    def read(cls, **given: Any) -> Self:
+        """Take what is *given*, and the rest from the environment. Raises ValidationError."""
+        return cls(**(_environment(cls) | given))
+
+
+def _environment(settings: type[Settings]) -> dict[str, str]:
+    """Return what the variables say, or the files (mounted secrets) that NAME_FILE points at.
+
+    A file that cannot be read says nothing (`unreadable_files`), nor does an empty variable.
+    """
+    variables = _variables(os.environ)
+    found = {}
+    for name in settings.model_fields:
+        path = variables.get(f"{name}_file")
+        if path:
+            with suppress(OSError, UnicodeDecodeError):
+                found[name] = _text(path)
+        elif name in variables:
+            found[name] = variables[name]
+    return found
+
+
+def _variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return those that are not empty; upper and lower case make no difference."""
+    return {name.lower(): value for name, value in environ.items() if value}
+
+
+def _text(path: str) -> str:
+    """Return the file's text without its last line break. Raises OSError, UnicodeDecodeError."""
+    return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
 
 
 class ProcessSettings(Settings):
@@ -114,16 +113,16 @@ def complaints(error: ValidationError, *, environ: Mapping[str, str] = os.enviro
 
 def unreadable_files(settings: type[Settings], *, environ: Mapping[str, str]) -> list[str]:
     """Return one line per NAME_FILE that cannot be read."""
+    variables = _variables(environ)
     lines = []
     for name in settings.model_fields:
-        variable = f"{name.upper()}_FILE"
-        path = environ.get(variable)
+        path = variables.get(f"{name}_file")
         if not path:
             continue
         try:
-            Path(path).read_text(encoding="utf-8")
+            _text(path)
         except (OSError, UnicodeDecodeError) as error:
-            lines.append(f"{variable}: cannot be read ({type(error).__name__})")
+            lines.append(f"{name.upper()}_FILE: cannot be read ({type(error).__name__})")
     return lines
 
 
@@ -150,17 +149,15 @@ def _read(
 ) -> tuple[S | None, list[str]]:
     """Return the settings, unless they are incomplete, and everything that is wrong."""
     lines = unreadable_files(settings, environ=os.environ)
-    given = {name.upper() for name, value in os.environ.items() if value}
+    variables = _variables(os.environ)
     for name in needs:
-        if not {name.upper(), f"{name.upper()}_FILE"} & given:
+        if not {name, f"{name}_file"} & variables.keys():
             lines.append(f"{name.upper()}: is not set")
     try:
-        return settings(**overrides), lines
+        return settings.read(**overrides), lines
     except ValidationError as error:
-        return None, lines + complaints(error)
-    except SettingsError as error:
-        # An unreadable file is named above; pydantic names the field of anything else.
-        return None, lines or [str(error)]
+        told = {line.partition(":")[0] for line in lines}  # what cannot be read is not set either
+        return None, lines + [c for c in complaints(error) if c.partition(":")[0] not in told]
 
 
 def refused(lines: list[str]) -> SystemExit:

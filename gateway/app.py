@@ -11,7 +11,6 @@ from chassis.clock import Clock, SystemClock
 from chassis.health import Health
 from chassis.metrics import Metrics
 from chassis.middleware import RequestMiddleware
-from chassis.rabbitmq import RabbitMQBus
 from chassis.settings import refused
 from gateway.address import ClientAddresses
 from gateway.block_feed import BINDINGS as BLOCKS
@@ -72,7 +71,7 @@ def build(
 
     def lifespan() -> AbstractAsyncContextManager[None]:
         background = Background(registry=metrics.registry)
-        return _alive(knowledge, counting, proxy, background, bus or _rabbitmq(settings))
+        return _alive(knowledge, counting, proxy, background, _bus(bus, settings))
 
     return Deployable(
         name="gateway",
@@ -151,7 +150,7 @@ async def _alive(
     counting: Counting,
     proxy: Proxy,
     background: Background,
-    bus: EventBus | None,
+    opening: AbstractAsyncContextManager[EventBus | None],
 ) -> AsyncIterator[None]:
     """Hold open what the requests need, and keep the knowledge fresh beside them."""
     async with AsyncExitStack() as stack:
@@ -170,6 +169,7 @@ async def _alive(
         failover = counting.failover
         if failover:
             background.start("redis", lambda: failover.watch(background))
+        bus = await stack.enter_async_context(opening)
         if bus:
             await _connect(stack, bus, knowledge)
             background.start("denials", lambda: knowledge.denials.watch(background))
@@ -178,8 +178,6 @@ async def _alive(
 
 async def _connect(stack: AsyncExitStack, bus: EventBus, knowledge: Knowledge) -> None:
     """Hear what others tell, and tell others what was refused."""
-    if isinstance(bus, RabbitMQBus):  # made here; an in-process bus is its maker's to close
-        stack.push_async_callback(bus.close)
     revocations, blocks = knowledge.revocations, knowledge.blocks
     told = await bus.subscribe_ephemeral(
         REVOCATIONS,
@@ -194,10 +192,19 @@ async def _connect(stack: AsyncExitStack, bus: EventBus, knowledge: Knowledge) -
     stack.push_async_callback(knowledge.denials.close)
 
 
-def _rabbitmq(settings: GatewaySettings) -> EventBus | None:
-    if settings.rabbitmq_url is None:
-        return None
-    return RabbitMQBus(settings.rabbitmq_url.get_secret_value(), name="gateway")
+@asynccontextmanager
+async def _bus(given: EventBus | None, settings: GatewaySettings) -> AsyncIterator[EventBus | None]:
+    """Give the bus that was *given*, which is its maker's to close, or one of our own, if any."""
+    if given or settings.rabbitmq_url is None:
+        yield given
+        return
+    from chassis.rabbitmq import RabbitMQBus  # noqa: PLC0415 - three MiB, for who has a broker
+
+    own = RabbitMQBus(settings.rabbitmq_url.get_secret_value(), name="gateway")
+    try:
+        yield own
+    finally:
+        await own.close()
 
 
 def _site(settings: GatewaySettings, metrics: Metrics) -> Site:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import NoDecode
 from yarl import URL
 
 from chassis.cores import available_cores
@@ -24,8 +23,7 @@ def _words(value: object) -> object:
     return value
 
 
-RateSetting = Annotated[RateField, NoDecode]
-Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 Workers = Annotated[
     int,
     Field(ge=1, le=1_000),
@@ -67,15 +65,15 @@ class GatewaySettings(ProcessSettings):
     dev_inbox: bool = False
     docs_enabled: bool | None = None
 
-    rate_limit_per_user: RateSetting = Rate.parse("10/minute")
-    rate_limit_per_ip: RateSetting = Rate.parse("50/minute")
-    rate_limit_login: RateSetting = Rate.parse("5/minute")
-    rate_limit_register: RateSetting = Rate.parse("3/minute")
-    rate_limit_password_reset: RateSetting = Rate.parse("3/hour")
-    rate_limit_refresh: RateSetting = Rate.parse("600/minute")
-    rate_limit_account: RateSetting = Rate.parse("120/minute")
-    rate_limit_admin: RateSetting = Rate.parse("600/minute")
-    rate_limit_oauth: RateSetting = Rate.parse("6000/minute")
+    rate_limit_per_user: RateField = Rate.parse("10/minute")
+    rate_limit_per_ip: RateField = Rate.parse("50/minute")
+    rate_limit_login: RateField = Rate.parse("5/minute")
+    rate_limit_register: RateField = Rate.parse("3/minute")
+    rate_limit_password_reset: RateField = Rate.parse("3/hour")
+    rate_limit_refresh: RateField = Rate.parse("600/minute")
+    rate_limit_account: RateField = Rate.parse("120/minute")
+    rate_limit_admin: RateField = Rate.parse("600/minute")
+    rate_limit_oauth: RateField = Rate.parse("6000/minute")
 
     @field_validator("public_base_url")
     @classmethod

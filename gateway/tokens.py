@@ -1,8 +1,8 @@
-"""Tokens that were verified once: a bounded cache, indexed by what can end them (D12)."""
+"""Tokens that were verified once: a bounded cache, indexed by what ends them (D12)."""
 
-from collections import defaultdict
 from collections.abc import Iterable
 from hashlib import sha256
+from uuid import UUID
 
 from chassis.clock import Clock
 from chassis.jwt import MAX_LEEWAY, AccessToken
@@ -20,7 +20,8 @@ class VerifiedTokens:
         self._clock = clock
         self._max_tokens = max_tokens
         self._tokens: dict[bytes, AccessToken] = {}
-        self._by_name: dict[str, set[bytes]] = defaultdict(set)
+        self._by_sid = _Index()
+        self._by_jti = _Index()
 
     def __len__(self) -> int:
         return len(self._tokens)
@@ -40,28 +41,76 @@ class VerifiedTokens:
             self._drop(next(iter(self._tokens)))
         key = _digest(text)
         self._tokens[key] = token
-        for name in names_of(token):
-            self._by_name[name].add(key)
+        self._by_sid.add(token.sid.int, key)
+        self._by_jti.add(token.jti, key)
 
     def drop(self, kind: str, value: str) -> None:
         """Drop every token whose `kid`, `sid`, `sub` or `jti` (*kind*) is *value*."""
-        for key in tuple(self._by_name.get(f"{kind}:{value}", ())):
+        for key in self._keys_of(kind, value):
             self._drop(key)
+
+    def _keys_of(self, kind: str, value: str) -> Iterable[bytes]:
+        """Return a copy, so that it can be dropped by."""
+        if kind == "jti":
+            return self._by_jti.find(value)
+        if kind == "sid":
+            return self._by_sid.find(UUID(value).int) if _is_uuid(value) else ()
+        # Both are looked for: a key goes once in months, and of a subject it is the deny list that
+        # knows which tokens are dead.
+        tokens = self._tokens.items()
+        if kind == "kid":
+            return [key for key, token in tokens if token.kid == value]
+        return [key for key, token in tokens if str(token.sub) == value]
 
     def _drop(self, key: bytes) -> None:
         token = self._tokens.pop(key, None)
         if token is None:
             return
-        for name in names_of(token):
-            keys = self._by_name[name]
-            keys.discard(key)
-            if not keys:
-                del self._by_name[name]
+        self._by_sid.discard(token.sid.int, key)
+        self._by_jti.discard(token.jti, key)
+
+
+class _Index:
+    """Keys by a name of theirs: mostly one, and a set around it would be ten times as large."""
+
+    def __init__(self) -> None:
+        self._keys: dict[int | str, bytes | set[bytes]] = {}
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def add(self, name: int | str, key: bytes) -> None:
+        known = self._keys.setdefault(name, key)
+        if isinstance(known, set):
+            known.add(key)
+        elif known != key:
+            self._keys[name] = {known, key}
+
+    def find(self, name: int | str) -> Iterable[bytes]:
+        known = self._keys.get(name, b"")
+        if isinstance(known, set):
+            return tuple(known)
+        return (known,) if known else ()
+
+    def discard(self, name: int | str, key: bytes) -> None:
+        known = self._keys.get(name)
+        if isinstance(known, set):
+            known.discard(key)
+        if not known or known == key:
+            self._keys.pop(name, None)
 
 
 def names_of(token: AccessToken) -> Iterable[str]:
     """Return by which names what *token* opened can be ended: `kid`, `sid`, `sub` and `jti`."""
     return (f"kid:{token.kid}", f"sid:{token.sid}", f"sub:{token.sub}", f"jti:{token.jti}")
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _digest(text: str) -> bytes:

@@ -1,7 +1,8 @@
 """Access tokens as every verifier must read them: one strict form, one key, one algorithm.
 
-A parser of the compact form stands in front of PyJWT, which by itself accepts a missing `exp`, any
-`typ`, duplicate JSON keys, UTF-16 and headers that name keys of the sender (RFC 8725, RFC 9068).
+A parser of the compact form stands in front of the signature: libraries by themselves accept a
+missing `exp`, any `typ`, duplicate JSON keys, UTF-16 and headers that name keys of the sender
+(RFC 8725, RFC 9068). The signature is checked by `cryptography`; PyJWT signs, in token.
 """
 
 from chassis.jwt.claims import AccessToken

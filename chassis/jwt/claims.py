@@ -1,17 +1,22 @@
 """The claims of an access token, parsed into values that cannot be wrong (RFC 9068 §2.2)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 from uuid import UUID
 
 from chassis.caller import Principal
 from chassis.jwt.errors import InvalidToken
 
 _JTI = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_KINDS = 256  # of roles, scopes and methods in use at once; what is shared beyond is forgotten
+_SECONDS = 2048  # more than an access token lives
 _LAST_SECOND = 253_402_300_799  # the end of the year 9999
+
+T = TypeVar("T", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +63,9 @@ def parse_claims(claims: Mapping[str, Any], kid: str) -> AccessToken:
         iat=moment(claims, "iat"),
         exp=moment(claims, "exp"),
         auth_time=moment(claims, "auth_time"),
-        amr=_texts(claims, "amr"),
-        roles=frozenset(_texts(claims, "roles")),
-        scope=scope,
+        amr=_same(_texts(claims, "amr")),
+        roles=_set_of(_texts(claims, "roles")),
+        scope=_same(scope),
         ver=ver,
         kid=kid,
     )
@@ -82,7 +87,7 @@ def moment(claims: Mapping[str, Any], name: str) -> datetime:
     value = claims.get(name)
     if type(value) is not int or not 0 <= value <= _LAST_SECOND:
         raise InvalidToken(name)
-    return datetime.fromtimestamp(value, UTC)
+    return _at(value)
 
 
 def _texts(claims: Mapping[str, Any], name: str) -> tuple[str, ...]:
@@ -90,3 +95,22 @@ def _texts(claims: Mapping[str, Any], name: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise InvalidToken(name)
     return tuple(value)
+
+
+# Tokens that are remembered say the same of many users and moments: they share one copy of it.
+# Only what a key of ours has signed comes here.
+
+
+@lru_cache(maxsize=_KINDS)
+def _same(value: T) -> T:
+    return value
+
+
+@lru_cache(maxsize=_KINDS)
+def _set_of(texts: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(texts)
+
+
+@lru_cache(maxsize=_SECONDS)
+def _at(second: int) -> datetime:
+    return datetime.fromtimestamp(second, UTC)

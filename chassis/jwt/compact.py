@@ -1,4 +1,4 @@
-"""The compact form, read strictly: what PyJWT would let pass is refused here (RFC 7515 §7.1)."""
+"""The compact form, read strictly: what libraries let pass is refused here (RFC 7515 §7.1)."""
 
 import json
 import re

@@ -82,3 +82,24 @@ def test_secrets_do_not_print() -> None:
     """A settings object can be logged by accident without harm."""
     settings = Example(port=1, keys=KEY)
     assert "kkkk" not in repr(settings)
+
+
+def test_an_unreadable_file_is_no_second_complaint(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """What else is wrong is said with it; that its setting is not set is not."""
+    monkeypatch.delenv("PORT", raising=False)
+    monkeypatch.setenv("KEYS_FILE", str(tmp_path / "absent"))
+    with pytest.raises(SystemExit):
+        load(Example)
+    lines = capsys.readouterr().err
+    assert "PORT: is not set" in lines
+    assert lines.count("KEYS") == 1
+
+
+def test_upper_and_lower_case_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in files of variables that people write."""
+    monkeypatch.delenv("PORT", raising=False)
+    monkeypatch.setenv("port", "8102")
+    monkeypatch.setenv("KEYS", KEY)
+    assert load(Example).port == 8102

@@ -108,7 +108,23 @@ class TestVerifiedTokens:
             tokens.add(f"text {number}", token(jti=f"j{number}", sid=uuid4()))
         assert len(tokens) == 2
         assert tokens.find("text 0") is None
-        assert len(tokens._by_name) == 6
+        assert len(tokens._by_sid) == len(tokens._by_jti) == 2
+
+    def test_drops_every_token_of_a_session(self, clock: FixedClock) -> None:
+        """Several were issued to it, and one of them has gone before."""
+        tokens = VerifiedTokens(clock, max_tokens=3)
+        for number in range(4):
+            tokens.add(f"text {number}", token(jti=f"j{number}"))
+        tokens.drop("sid", str(SID))
+        assert len(tokens) == len(tokens._by_sid) == len(tokens._by_jti) == 0
+
+    def test_drops_nothing_by_a_name_that_nobody_has(self, clock: FixedClock) -> None:
+        """What stands in a deny list was written elsewhere: it may be anything."""
+        tokens = VerifiedTokens(clock)
+        tokens.add("text", token())
+        for kind in ("kid", "sid", "sub", "jti"):
+            tokens.drop(kind, "no such name")
+        assert tokens.find("text") is not None
 
 
 def entry(kind: str, value: str, *, minutes: int = 17, below: int | None = None) -> Revocation:

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import NoDecode
 
 from chassis.crypto import KEY_BYTES, parse_keys
 from chassis.settings import Networks, ServiceSettings
@@ -21,7 +20,7 @@ def _exact_keys(value: object) -> object:
     return keys
 
 
-_Keys = Annotated[tuple[bytes, ...], NoDecode, BeforeValidator(_exact_keys), Field(repr=False)]
+_Keys = Annotated[tuple[bytes, ...], BeforeValidator(_exact_keys), Field(repr=False)]
 
 
 class AuditSettings(ServiceSettings):

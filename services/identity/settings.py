@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
-from pydantic_settings import NoDecode
 
 from chassis.crypto import KEY_BYTES, parse_keys
 from chassis.rates import Rate, RateField
@@ -31,9 +30,7 @@ def _peppers(value: object) -> object:
     return tuple((kid, parse_keys(secret)[0]) for kid, _, secret in pairs)
 
 
-Peppers = Annotated[
-    tuple[tuple[str, bytes], ...], NoDecode, BeforeValidator(_peppers), Field(repr=False)
-]
+Peppers = Annotated[tuple[tuple[str, bytes], ...], BeforeValidator(_peppers), Field(repr=False)]
 
 
 class IdentitySettings(ServiceSettings):
@@ -60,7 +57,7 @@ class IdentitySettings(ServiceSettings):
     hash_queue_seconds: float = Field(default=5.0, gt=0, le=60)
     password_peppers: Peppers = ()
 
-    rate_limit_password_reset: Annotated[RateField, NoDecode] = Rate.parse("3/hour")
+    rate_limit_password_reset: RateField = Rate.parse("3/hour")
     registration_private: bool = False
     unverified_account_days: int = Field(default=30, ge=0, le=3650)
 

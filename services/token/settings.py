@@ -2,10 +2,9 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, SecretStr
-from pydantic_settings import NoDecode
 
 from chassis.rates import Rate, RateField
 from chassis.settings import KeyList, ServiceSettings
@@ -33,7 +32,7 @@ class TokenSettings(ServiceSettings):
     refresh_token_absolute_days: int = Field(default=30, ge=1, le=365)
     refresh_grace_seconds: int = Field(default=10, ge=0, le=60)
     max_sessions_per_user: int = Field(default=1, ge=0, le=1000)
-    rate_limit_per_user: Annotated[RateField, NoDecode] = Rate.parse("10/minute")
+    rate_limit_per_user: RateField = Rate.parse("10/minute")
     signing_algorithm: Literal["ES256", "EdDSA", "RS256"] = "ES256"
     signing_key_encryption_keys: KeyList
     key_rotation_days: int = Field(default=30, ge=1, le=365)

@@ -46,7 +46,7 @@ class TestEveryDeployable:
         for variable, value in _told(place, name).items():
             monkeypatch.setenv(variable, value.replace(MOUNT, str(tmp_path)))
 
-        settings = DEPLOYABLES[name]()
+        settings = DEPLOYABLES[name].read()
 
         assert settings.host == "0.0.0.0"  # noqa: S104 - in a container, where it has to
         assert settings.rabbitmq_url is not None

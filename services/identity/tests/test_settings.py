@@ -37,7 +37,7 @@ class TestSettings:
     def test_have_the_seeds_defaults(self, environment: pytest.MonkeyPatch) -> None:
         """The seed's numbers stand."""
         del environment
-        settings = IdentitySettings()
+        settings = IdentitySettings.read()
         assert (settings.max_login_attempts, settings.lockout_duration_minutes) == (5, 30)
         assert settings.rate_limit_password_reset == Rate(3, timedelta(hours=1))
         assert settings.port == 8101
@@ -47,7 +47,7 @@ class TestSettings:
         environment.setenv("RATE_LIMIT_PASSWORD_RESET", "7000000 / day")
         environment.setenv("PASSWORD_PEPPERS", f"k2:{KEY},k1:{KEY}")
         environment.setenv("REQUIRE_UPPERCASE", "false")
-        settings = IdentitySettings()
+        settings = IdentitySettings.read()
         assert settings.rate_limit_password_reset == Rate(7_000_000, timedelta(days=1))
         assert [kid for kid, _ in settings.password_peppers] == ["k2", "k1"]
         assert settings.password_rules["require_uppercase"] is False
@@ -69,7 +69,7 @@ class TestSettings:
         """A complaint shows the variable, never what it held."""
         environment.setenv(name, value)
         with pytest.raises(ValidationError) as refusal:
-            IdentitySettings()
+            IdentitySettings.read()
         lines = complaints(refusal.value)
         assert len(lines) == 1
         assert name.split("_", maxsplit=1)[0] in lines[0]
@@ -78,4 +78,4 @@ class TestSettings:
     def test_keep_secrets_out_of_their_own_picture(self, environment: pytest.MonkeyPatch) -> None:
         """Printing the settings tells nothing."""
         environment.setenv("PASSWORD_PEPPERS", f"k1:{KEY}")
-        assert "kkkk" not in repr(IdentitySettings())
+        assert "kkkk" not in repr(IdentitySettings.read())

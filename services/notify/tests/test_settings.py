@@ -74,7 +74,7 @@ class TestSendGrid:
         (tmp_path / "key").write_text("SG.hush\n")
         monkeypatch.setenv("SENDGRID_API_KEY_FILE", str(tmp_path / "key"))
 
-        settings = NotifySettings(**(GOOD | {"mail_transport": "sendgrid-smtp"}))
+        settings = NotifySettings.read(**(GOOD | {"mail_transport": "sendgrid-smtp"}))
 
         assert settings.smtp_credentials == ("apikey", "SG.hush")
         assert "hush" not in repr(settings)
