@@ -104,7 +104,7 @@ class Edge:
         self._check_host(framing)
         segments = segments_of(scope["raw_path"])
         table = parts.routes.table
-        preflight = parts.origins.preflight(scope, table.methods_of(segments))
+        preflight = parts.origins.preflight(scope, lambda: table.methods_of(segments))
         if preflight is not None:
             await preflight(scope, receive, reply)
             return

@@ -58,16 +58,16 @@ class GatewayProtocol(SwitchingProtocol):
             self.discard(data)
             return
         super().data_received(data)
-        if self._timer is None and self._answered and not self._is_ending:
-            self._start_timer()  # what is no request is no sign of life either
+        if self._timer is None and self._is_awaited and not self._is_ending:
+            self._start_timer()
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
+        """Begin a request; the time for its headers begins when they do not come at once."""
         super().on_message_begin()
         self._told = self._begun = True
         self._header_bytes = 0
         self._headers_complete = False
-        self._start_timer()
+        self._stop_timer()
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the request target."""
@@ -183,6 +183,11 @@ class GatewayProtocol(SwitchingProtocol):
     def _answered(self) -> bool:
         """Whether every request whose headers are there has its answer."""
         return self.cycle is None or self.cycle.response_complete
+
+    @property
+    def _is_awaited(self) -> bool:
+        """Whether headers should come: what is no request is no sign of life either."""
+        return self._answered or (self._begun and not self._headers_complete)
 
     @property
     def _is_ending(self) -> bool:

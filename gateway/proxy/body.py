@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractContextManager
 
 from starlette.types import Receive
 
@@ -22,10 +21,14 @@ class ClientGone(Exception):  # noqa: N818 - a state of the world
 
 
 class Patience:
-    """How long an upstream may be silent, in seconds; news from the client starts it anew."""
+    """How long an upstream may be silent, in seconds; news from the client starts it anew.
 
-    def __init__(self, seconds: float) -> None:
+    One that has not *begun* counts from `begin` on.
+    """
+
+    def __init__(self, seconds: float, *, begun: bool = True) -> None:
         self._seconds = seconds
+        self._begun = begun
         self._waiting: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._suspended = False
@@ -40,6 +43,11 @@ class Patience:
             self._stop()
             self._waiting = None
 
+    def begin(self) -> None:
+        """Count from now on."""
+        self._begun = True
+        self._start()
+
     def suspend(self) -> None:
         """Stop counting: it is the client that is waited for, and that has its own limit."""
         self._suspended = True
@@ -52,7 +60,7 @@ class Patience:
 
     def _start(self) -> None:
         self._stop()
-        if self._waiting is not None and not self._suspended:
+        if self._waiting is not None and self._begun and not self._suspended:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._seconds, self._give_up, self._waiting)
 
@@ -67,19 +75,56 @@ class Patience:
 
 
 class Leash:
-    """Ends an exchange from outside, at once; `reason` says why, the first one counts."""
+    """Ends an exchange from outside, at once; `reason` says why, the first one counts.
+
+    Most exchanges have ended before anybody looks. As a context it waits for the others, and then
+    has begun what is there for exchanges that last: one timer for all of it. *seconds* bound the
+    exchange as a whole.
+    """
 
     timer: asyncio.Timeout
     """What the exchange runs under."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self._begins: list[Callable[[], None]] = []
+        self._lasts = False
+        self._watch: asyncio.Task[None] | None = None
         self.reason: str | None = None
+
+    def __enter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._began = loop.time()
+        self._look = loop.call_later(_UNWATCHED_SECONDS, self._last)
+
+    def __exit__(self, *_: object) -> None:
+        self._look.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
+
+    def once_it_lasts(self, begin: Callable[[], None]) -> None:
+        """Call *begin* when the exchange has lasted a twentieth of a second."""
+        if self._lasts:
+            begin()
+        else:
+            self._begins.append(begin)
+
+    def watch(self, watching: Coroutine[None, None, None]) -> None:
+        """Run *watching* beside the exchange until that has ended."""
+        self._watch = asyncio.create_task(watching)
 
     def end(self, reason: str) -> None:
         """Let the exchange fail with a TimeoutError."""
         if self.reason is None:
             self.reason = reason
             self.timer.reschedule(asyncio.get_running_loop().time())
+
+    def _last(self) -> None:
+        self._lasts = True
+        if self._seconds is not None and self.reason is None:
+            self.timer.reschedule(self._began + self._seconds)
+        for begin in self._begins:
+            begin()
 
 
 class RequestBody:
@@ -137,12 +182,9 @@ class RequestBody:
         """Say that there is no body to read: only the client's leaving is of interest."""
         self._read.set()
 
-    def watched(self, leash: Leash) -> AbstractContextManager[None]:
-        """End the exchange when the client leaves while the block runs.
-
-        Most have ended before anybody looks: it is noticed at most a twentieth of a second late.
-        """
-        return _Watch(self._watch, leash)
+    def watch(self, leash: Leash) -> None:
+        """End the exchange when the client leaves, once it lasts."""
+        leash.once_it_lasts(lambda: leash.watch(self._watch(leash)))
 
     async def _watch(self, leash: Leash) -> None:
         await self._read.wait()
@@ -170,23 +212,3 @@ class RequestBody:
         earned = len(piece) / _LEAST_BYTES_PER_SECOND
         self._left = min(_IDLE_SECONDS, self._left - (loop.time() - began) + earned)
         return piece, message.get("more_body", False)
-
-
-class _Watch(AbstractContextManager[None]):
-    """Begins to watch when an exchange lasts."""
-
-    def __init__(self, watch: Callable[[Leash], Coroutine[None, None, None]], leash: Leash) -> None:
-        self._watch = watch
-        self._leash = leash
-        self._task: asyncio.Task[None] | None = None
-
-    def __enter__(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(_UNWATCHED_SECONDS, self._begin)
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
-
-    def _begin(self) -> None:
-        self._task = asyncio.create_task(self._watch(self._leash))
