@@ -213,15 +213,16 @@ def target_of(scope: Scope) -> str:
 
 def _complete(headers: RawHeaders, state: RequestState) -> list[tuple[bytes, bytes]]:
     """Return the headers of an answer with what every one gets."""
-    said = {name.lower() for name, _ in headers}
-    complete = [
-        (name, value + b"; charset=utf-8")
-        if name == b"content-type" and value.endswith(b"json")
-        else (name, value)
-        for name, value in headers
-        if name != b"x-request-id"
-    ]
-    complete += (header for header in state.headers if header[0] not in said)
+    complete, said = [], set()
+    for name, value in headers:
+        said.add(name.lower())
+        if name == b"content-type" and value.endswith(b"json"):
+            complete.append((name, value + b"; charset=utf-8"))
+        elif name != b"x-request-id":
+            complete.append((name, value))
+    for header in state.headers:
+        if header[0] not in said:
+            complete.append(header)  # noqa: PERF401 - a loop is less than what makes a list
     complete.append((b"x-request-id", state.request_id.encode()))
     return complete
 

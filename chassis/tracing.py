@@ -8,7 +8,7 @@ from os import urandom  # what `secrets` asks, without its three calls around it
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each request
 class TraceContext:
     """One hop of a trace."""
 

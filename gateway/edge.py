@@ -153,11 +153,10 @@ class Edge:
     ) -> None:
         if not route.limits:
             return
-        decision = await self._parts.limiter.decide(
-            demands_of(route, address, token),
-            # Where a token is optional, one of an ended session still says who it was.
-            None if route.access == "optional" else token,
-        )
+        limiter, demands = self._parts.limiter, demands_of(route, address, token)
+        # Where a token is optional, one of an ended session still says who it was.
+        judged = None if route.access == "optional" else token
+        decision = limiter.decide_now(demands, judged) or await limiter.decide(demands, judged)
         reply.add(rate_limit_headers(decision))
         if not decision.allowed:
             self._limited.labels(decision.tightest.demand.name).inc()

@@ -139,7 +139,8 @@ class RequestBody:
         self._limit = limit
         self._patience = patience
         self._left = _IDLE_SECONDS
-        self._read = asyncio.Event()
+        self._is_read = False
+        self._until_read: asyncio.Future[None] | None = None
         self.failure: Problem | ClientGone | None = None
         self.answered = False
 
@@ -165,7 +166,7 @@ class RequestBody:
             raise
         finally:
             self._patience.renew()
-            self._read.set()
+            self.skip()
 
     async def whole(self) -> bytes:
         """Return the body once it is there to its end, which may take 30 s in all.
@@ -180,14 +181,18 @@ class RequestBody:
 
     def skip(self) -> None:
         """Say that there is no body to read: only the client's leaving is of interest."""
-        self._read.set()
+        self._is_read = True
+        if self._until_read is not None and not self._until_read.done():
+            self._until_read.set_result(None)
 
     def watch(self, leash: Leash) -> None:
         """End the exchange when the client leaves, once it lasts."""
         leash.once_it_lasts(lambda: leash.watch(self._watch(leash)))
 
     async def _watch(self, leash: Leash) -> None:
-        await self._read.wait()
+        if not self._is_read:
+            self._until_read = asyncio.get_running_loop().create_future()
+            await self._until_read
         while (await self._receive())["type"] != "http.disconnect":
             pass  # what is left of a body the upstream did not want
         if not self.answered:
