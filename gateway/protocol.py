@@ -83,7 +83,10 @@ class GatewayProtocol(SwitchingProtocol):
         proxy in front may not have looked at them: X-Forwarded-For would be the client's own.
         """
         if not self._headers_complete:
-            super().on_header(name, value)
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
         self._told = True
         self._header_bytes += len(name) + len(value) + 4
         if len(self.headers) > MAX_HEADERS or self._header_bytes > MAX_HEADER_BYTES:

@@ -36,11 +36,13 @@ class Patience:
     async def wait(self, news: asyncio.Future[None]) -> None:
         """Wait for *news* of the upstream. Raises TimeoutError."""
         self._waiting = news
-        self._start()
+        if self._begun:
+            self._start()
         try:
             await news
         finally:
-            self._stop()
+            if self._timer is not None:
+                self._stop()
             self._waiting = None
 
     def begin(self) -> None:
@@ -82,25 +84,28 @@ class Leash:
     exchange as a whole.
     """
 
-    timer: asyncio.Timeout
-    """What the exchange runs under."""
-
     def __init__(self, seconds: float | None) -> None:
         self._seconds = seconds
         self._begins: list[Callable[[], None]] = []
-        self._lasts = False
+        self._lasts = self._broken_off = False
         self._watch: asyncio.Task[None] | None = None
         self.reason: str | None = None
 
     def __enter__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._began = loop.time()
-        self._look = loop.call_later(_UNWATCHED_SECONDS, self._last)
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task(self._loop)
+        self._began = self._loop.time()
+        self._timer = self._loop.call_later(_UNWATCHED_SECONDS, self._last)
 
-    def __exit__(self, *_: object) -> None:
-        self._look.cancel()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._timer.cancel()
         if self._watch is not None:
             self._watch.cancel()
+        if self._broken_off and self._task is not None:
+            # As asyncio.timeout does it: nobody else has cancelled the task meanwhile.
+            ours_alone = self._task.uncancel() == 0
+            if ours_alone and kind is asyncio.CancelledError:
+                raise TimeoutError from None
 
     def once_it_lasts(self, begin: Callable[[], None]) -> None:
         """Call *begin* when the exchange has lasted a twentieth of a second."""
@@ -115,16 +120,21 @@ class Leash:
 
     def end(self, reason: str) -> None:
         """Let the exchange fail with a TimeoutError."""
-        if self.reason is None:
+        if self.reason is None and not self._broken_off:
             self.reason = reason
-            self.timer.reschedule(asyncio.get_running_loop().time())
+            self._timer.cancel()
+            self._timer = self._loop.call_later(0, self._break_off)
 
     def _last(self) -> None:
         self._lasts = True
-        if self._seconds is not None and self.reason is None:
-            self.timer.reschedule(self._began + self._seconds)
+        if self._seconds is not None:
+            self._timer = self._loop.call_at(self._began + self._seconds, self._break_off)
         for begin in self._begins:
             begin()
+
+    def _break_off(self) -> None:
+        if self._task is not None:
+            self._broken_off = self._task.cancel()
 
 
 class RequestBody:

@@ -1,6 +1,5 @@
 """The exchange with an upstream: open, stream, and end it when either side leaves."""
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Self
@@ -110,9 +109,8 @@ class Proxy:
         leash.once_it_lasts(patience.begin)
         body.watch(leash)
         try:
-            async with asyncio.timeout(None) as leash.timer:
-                with leash:
-                    await self._exchange(Exchange(request, body, patience, leash), send)
+            with leash:
+                await self._exchange(Exchange(request, body, patience, leash), send)
         except TimeoutError:
             if leash.reason is None:
                 raise UpstreamSlow from None
