@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
 
-import httptools
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -95,13 +94,14 @@ class CyclingProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin a request, in its turn."""
-        scope, url, before = self.scope, httptools.parse_url(self.url), self.cycle
-        path = url.path.decode("ascii")
+        scope, before = self.scope, self.cycle
+        raw_path, _, query = self.url.partition(b"?")  # a path it is, and without a fragment
+        path = raw_path.decode("latin-1")
         scope["method"] = self.parser.get_method().decode("ascii")
         scope["http_version"] = self.parser.get_http_version()
         scope["path"] = unquote(path) if "%" in path else path
-        scope["raw_path"] = url.path
-        scope["query_string"] = url.query or b""
+        scope["raw_path"] = raw_path
+        scope["query_string"] = query
         self.cycle = self._cycle()
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)

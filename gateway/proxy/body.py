@@ -99,6 +99,7 @@ class Leash:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._timer.cancel()
+        self._begins.clear()  # they know us: nobody else would free them but the collector
         if self._watch is not None:
             self._watch.cancel()
         if self._broken_off and self._task is not None:
