@@ -87,6 +87,11 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     return logger
 
 
+def writes(level: str) -> bool:
+    """Say whether lines of *level* are written: to ask costs less than to have one dropped."""
+    return _LEVELS[level] >= _threshold.least
+
+
 def redact(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:

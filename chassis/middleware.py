@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from secrets import token_hex
+from os import urandom
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -14,7 +14,7 @@ from chassis.assertions import HEADER, AssertionRequired, AssertionVerifier
 from chassis.caller import Caller
 from chassis.errors import Forbidden, Problem, ServerError
 from chassis.http import problem_response
-from chassis.logs import Bound, get_logger
+from chassis.logs import Bound, get_logger, writes
 from chassis.metrics import Metrics
 from chassis.tracing import TraceContext, continue_trace
 
@@ -110,7 +110,7 @@ class RequestMiddleware:
 
         started = time.perf_counter()
         with Bound({"request_id": state.request_id, "trace_id": state.trace.trace_id}):
-            self._metrics.in_flight.inc()
+            self._metrics.in_flight += 1
             try:
                 await self._app(scope, receive, send_with_headers)
             except Exception as error:
@@ -120,7 +120,7 @@ class RequestMiddleware:
                 if status == 0:
                     await answer(problem, scope, receive, send_with_headers)
             finally:
-                self._metrics.in_flight.dec()
+                self._metrics.in_flight -= 1
                 self._record(scope, state, status, time.perf_counter() - started)
 
     def _state(self, headers: RawHeaders) -> RequestState:
@@ -131,7 +131,7 @@ class RequestMiddleware:
             elif name == b"x-request-id" and self._trust_request_id:
                 given = given or value.decode("latin-1")
         return RequestState(
-            request_id=given if _REQUEST_ID.fullmatch(given) else token_hex(16),
+            request_id=given if _REQUEST_ID.fullmatch(given) else urandom(16).hex(),
             trace=continue_trace(traceparent),
         )
 
@@ -140,6 +140,8 @@ class RequestMiddleware:
         self._metrics.answered(method, route, status, seconds=seconds)
         if state.problem_code:
             self._metrics.problems.labels(state.problem_code).inc()
+        elif status < _CLIENT_ERROR and not writes("info"):
+            return
         _level(route, status)(
             "request.answered",
             method=method,
@@ -211,15 +213,16 @@ def target_of(scope: Scope) -> str:
 
 def _complete(headers: RawHeaders, state: RequestState) -> list[tuple[bytes, bytes]]:
     """Return the headers of an answer with what every one gets."""
-    said = {name.lower() for name, _ in headers}
-    complete = [
-        (name, value + b"; charset=utf-8")
-        if name == b"content-type" and value.endswith(b"json")
-        else (name, value)
-        for name, value in headers
-        if name != b"x-request-id"
-    ]
-    complete += (header for header in state.headers if header[0] not in said)
+    complete, said = [], set()
+    for name, value in headers:
+        said.add(name.lower())
+        if name == b"content-type" and value.endswith(b"json"):
+            complete.append((name, value + b"; charset=utf-8"))
+        elif name != b"x-request-id":
+            complete.append((name, value))
+    for header in state.headers:
+        if header[0] not in said:
+            complete.append(header)  # noqa: PERF401 - a loop is less than what makes a list
     complete.append((b"x-request-id", state.request_id.encode()))
     return complete
 

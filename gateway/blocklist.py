@@ -34,6 +34,8 @@ class BlockList:
 
     def covers(self, address: Address) -> bool:
         """Say whether *address* is blocked now; an IPv4 address must not come in IPv6 clothes."""
+        if not self._ends:
+            return False
         version, number = address.version, int(address)
         for length in self._lengths[version]:
             found = self._ends.get((version, length, number >> (_BITS[version] - length)))

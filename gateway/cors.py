@@ -4,7 +4,7 @@ An allowed origin may call with a Bearer token, or in browser mode with the plat
 which are sent only where both are of one site: they are SameSite.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from starlette.responses import Response
 from starlette.types import Scope
@@ -37,9 +37,14 @@ class CrossOrigin:
             "Access-Control-Expose-Headers": _EXPOSED_HEADERS,
         }
 
-    def preflight(self, scope: Scope, routes: Mapping[str, Route]) -> Response | None:
+    def preflight(
+        self, scope: Scope, routes_of: Callable[[], Mapping[str, Route]]
+    ) -> Response | None:
         """Return the answer to a preflight for a known path, None for anything else."""
-        if scope["method"] != "OPTIONS" or "OPTIONS" in routes or not routes:
+        if scope["method"] != "OPTIONS":
+            return None
+        routes = routes_of()
+        if "OPTIONS" in routes or not routes:
             return None
         if not values_of(scope["headers"], b"access-control-request-method"):
             return None

@@ -63,10 +63,12 @@ class DenyList:
         now = self._clock.now()
         if now - self._swept >= _SWEEP_EVERY:
             self._sweep(now)
-        for end in (self._tokens.get(token.jti), self._sessions.get(str(token.sid))):
+        # An id is written out only where it is looked for: that costs more than the look-up.
+        session = self._sessions.get(str(token.sid)) if self._sessions else None
+        for end in (self._tokens.get(token.jti), session):
             if end is not None and end > now:
                 return TokenRevoked()
-        subject = self._subjects.get(str(token.sub))
+        subject = self._subjects.get(str(token.sub)) if self._subjects else None
         if subject and token.ver < subject.below_version and subject.until > now:
             return TokenStale()
         return None

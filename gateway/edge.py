@@ -107,7 +107,7 @@ class Edge:
         self._check_host(framing)
         segments = segments_of(scope["raw_path"])
         table = parts.routes.table
-        preflight = parts.origins.preflight(scope, table.methods_of(segments))
+        preflight = parts.origins.preflight(scope, lambda: table.methods_of(segments))
         if preflight is not None:
             await preflight(scope, receive, reply)
             return
@@ -156,11 +156,10 @@ class Edge:
     ) -> None:
         if not route.limits:
             return
-        decision = await self._parts.limiter.decide(
-            demands_of(route, address, token),
-            # Where a token is optional, one of an ended session still says who it was.
-            None if route.access == "optional" else token,
-        )
+        limiter, demands = self._parts.limiter, demands_of(route, address, token)
+        # Where a token is optional, one of an ended session still says who it was.
+        judged = None if route.access == "optional" else token
+        decision = limiter.decide_now(demands, judged) or await limiter.decide(demands, judged)
         reply.add(rate_limit_headers(decision))
         if not decision.allowed:
             self._limited.labels(decision.tightest.demand.name).inc()

@@ -33,7 +33,7 @@ _SINGLE = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: each field of each request would cost a call
 class Framing:
     """How the request is cut: its Host and the length of its body.
 

@@ -58,16 +58,16 @@ class GatewayProtocol(SwitchingProtocol):
             self.discard(data)
             return
         super().data_received(data)
-        if self._timer is None and self._answered and not self._is_ending:
-            self._start_timer()  # what is no request is no sign of life either
+        if self._timer is None and self._is_awaited and not self._is_ending:
+            self._start_timer()
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
+        """Begin a request; the time for its headers begins when they do not come at once."""
         super().on_message_begin()
         self._told = self._begun = True
         self._header_bytes = 0
         self._headers_complete = False
-        self._start_timer()
+        self._stop_timer()
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the request target."""
@@ -83,7 +83,10 @@ class GatewayProtocol(SwitchingProtocol):
         proxy in front may not have looked at them: X-Forwarded-For would be the client's own.
         """
         if not self._headers_complete:
-            super().on_header(name, value)
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
         self._told = True
         self._header_bytes += len(name) + len(value) + 4
         if len(self.headers) > MAX_HEADERS or self._header_bytes > MAX_HEADER_BYTES:
@@ -183,6 +186,11 @@ class GatewayProtocol(SwitchingProtocol):
     def _answered(self) -> bool:
         """Whether every request whose headers are there has its answer."""
         return self.cycle is None or self.cycle.response_complete
+
+    @property
+    def _is_awaited(self) -> bool:
+        """Whether headers should come: what is no request is no sign of life either."""
+        return self._answered or (self._begun and not self._headers_complete)
 
     @property
     def _is_ending(self) -> bool:

@@ -52,8 +52,9 @@ class Reply:
             headers = MutableHeaders(raw=raw)
             self.report = _report_of(headers, self._route)
             self._answers.finish(message["status"], headers, self._route, self._credentials)
-        said = {name for name, _ in raw}
-        raw += (header for header in self._headers.items() if header[0] not in said)
+        if self._headers:
+            said = {name for name, _ in raw}
+            raw += [header for header in self._headers.items() if header[0] not in said]
         if self._varies:
             MutableHeaders(raw=raw).add_vary_header(", ".join(self._varies))
 

@@ -17,6 +17,7 @@ from chassis.jwt import MAX_LEEWAY, AccessToken, TokenExpired
 from chassis.metrics import Metrics
 from gateway.denylist import DenyList
 from gateway.errors import TokenStale
+from gateway.proxy.body import Leash
 from gateway.tokens import names_of
 
 LASTING_SECONDS = 1.0
@@ -66,9 +67,14 @@ class OpenStreams:
     def __len__(self) -> int:
         return self._open
 
-    def holding(self, token: AccessToken | None, end: End) -> AbstractContextManager[None]:
-        """Call *end* if *token* dies while the block runs; None never does."""
-        return nullcontext() if token is None else _Held(self, _Stream(token, end))
+    def holding(
+        self, token: AccessToken | None, end: End, *, leash: Leash
+    ) -> AbstractContextManager[None]:
+        """Call *end* if *token* dies while the block runs; None never does.
+
+        *leash* is that of the exchange: it tells when that lasts.
+        """
+        return nullcontext() if token is None else _Held(self, _Stream(token, end), leash)
 
     def begin(self, stream: _Stream) -> None:
         """Know *stream* from now on, and judge it."""
@@ -127,14 +133,21 @@ class OpenStreams:
 class _Held(AbstractContextManager[None]):
     """Has a stream known when it lasts, until its block is left."""
 
-    def __init__(self, streams: OpenStreams, stream: _Stream) -> None:
+    def __init__(self, streams: OpenStreams, stream: _Stream, leash: Leash) -> None:
         self._streams = streams
         self._stream = stream
+        self._leash = leash
+        self._left = False
 
     def __enter__(self) -> None:
-        loop = asyncio.get_running_loop()
-        begin, stream = self._streams.begin, self._stream
-        stream.timer = loop.call_later(LASTING_SECONDS, begin, stream)
+        self._leash.once_it_lasts(self._wait)
 
     def __exit__(self, *_: object) -> None:
+        self._left = True
         self._streams.forget(self._stream)
+
+    def _wait(self) -> None:
+        if not self._left:
+            loop = asyncio.get_running_loop()
+            begin, stream = self._streams.begin, self._stream
+            stream.timer = loop.call_later(LASTING_SECONDS, begin, stream)

@@ -9,9 +9,8 @@ import socket
 import struct
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from chassis.logs import get_logger
+from gateway.cycle import CyclingProtocol
 
 UNREAD_SECONDS = 60.0
 """How long what we have written may stay unread: some 48 KiB are to be read in this time."""
@@ -20,7 +19,7 @@ _RESET = struct.pack("ii", 1, 0)
 log = get_logger(__name__)
 
 
-class ReadingProtocol(HttpToolsProtocol):
+class ReadingProtocol(CyclingProtocol):
     """uvicorn's protocol, which hangs up on who does not read."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

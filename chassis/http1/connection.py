@@ -37,7 +37,7 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self._served = 0
-        self.idle_since = 0.0
+        self._idle_since = 0.0
         self._reset(bodyless=False)
         self.finished = True
         """Whether the last answer was received whole."""
@@ -110,6 +110,15 @@ class Connection(asyncio.Protocol):
         """Return what is done once `answered` or `read` may say more; one waits at a time."""
         self._waiter = self._loop.create_future()
         return self._waiter
+
+    def rest(self) -> None:
+        """Begin to be idle."""
+        self._idle_since = self._loop.time()
+
+    @property
+    def idle_seconds(self) -> float:
+        """Return for how long it has been idle."""
+        return self._loop.time() - self._idle_since
 
     def close(self) -> None:
         """End it at once."""

@@ -36,10 +36,9 @@ class Connections:
         kept = self._idle.get((origin, bulkhead))
         if not kept:
             return None
-        oldest = asyncio.get_running_loop().time() - self._keep
         while kept:
             connection = kept.pop()
-            if connection.usable and connection.idle_since >= oldest:
+            if connection.usable and connection.idle_seconds <= self._keep:
                 return connection
             connection.close()
         return None
@@ -59,11 +58,10 @@ class Connections:
 
     def keep(self, connection: Connection, origin: Origin, bulkhead: str | None) -> None:
         """Keep a connection whose exchange is over."""
-        loop = asyncio.get_running_loop()
-        connection.idle_since = loop.time()
+        connection.rest()
         self._idle.setdefault((origin, bulkhead), []).append(connection)
         if self._sweeping is None:
-            self._sweeping = loop.call_later(_SWEEP_SECONDS, self._sweep)
+            self._sweeping = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -101,9 +99,8 @@ class Connections:
     def _sweep(self) -> None:
         """Close what was not used for so long; the longest unused come first."""
         loop = asyncio.get_running_loop()
-        oldest = loop.time() - self._keep
         for key, kept in tuple(self._idle.items()):
-            fresh = [one for one in kept if one.usable and one.idle_since >= oldest]
+            fresh = [one for one in kept if one.usable and one.idle_seconds <= self._keep]
             for connection in set(kept).difference(fresh):
                 connection.close()
             kept[:] = fresh

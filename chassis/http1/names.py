@@ -22,6 +22,9 @@ class Origin:
     port: int
     authority: str
 
+    def __hash__(self) -> int:
+        return hash(self.authority)  # is asked for on every request
+
     @classmethod
     def of(cls, url: str) -> Self:
         """Return the origin of an http(s) URL."""

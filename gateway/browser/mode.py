@@ -34,7 +34,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _VARY = {"Vary": "Cookie, Origin, Sec-Fetch-Site"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: each field of each request would cost a call
 class Credentials:
     """What a request came with, of one mode alone.
 

@@ -75,9 +75,12 @@ class FailoverLimiter:
         self, demands: Sequence[Demand], token: AccessToken | None = None
     ) -> Decision | None:
         """Decide without asking Redis; None when it has to be asked."""
-        if self.available:
-            return self._leases.decide_now(demands, token)
-        return self._memory.decide_now(demands, token)
+        if not self.available:
+            return self._memory.decide_now(demands, token)
+        decision = self._leases.decide_now(demands, token)
+        if decision is not None:
+            self._memory.remember(decision)
+        return decision
 
     async def decide(self, demands: Sequence[Demand], token: AccessToken | None = None) -> Decision:
         """Decide all *demands* of one request. Raises TokenRevoked, TokenStale."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from math import ceil
 
-from gateway.limits.limiter import Decision
+from gateway.limits.limiter import Decision, Demand
 
 _MICROSECONDS = 1_000_000
 
@@ -14,14 +14,15 @@ def rate_limit_headers(decision: Decision) -> Mapping[str, str]:
     `q` is the quota, `w` the window, `r` what remains, `t` the time until the allowance is whole
     again; times are in seconds.
     """
-    policies = ", ".join(
-        f'"{verdict.demand.name}";q={rate.limit};w={int(rate.period.total_seconds())}'
-        for verdict in decision.verdicts
-        for rate in (verdict.demand.rate,)
-    )
+    policies = ", ".join([_policy(verdict.demand) for verdict in decision.verdicts])
     tightest = decision.tightest
     reset = ceil(tightest.reset_us / _MICROSECONDS)
     return {
         "RateLimit-Policy": policies,
         "RateLimit": f'"{tightest.demand.name}";r={tightest.remaining};t={reset}',
     }
+
+
+def _policy(demand: Demand) -> str:
+    rate = demand.rate
+    return f'"{demand.name}";q={rate.limit};w={rate.period_us // _MICROSECONDS}'

@@ -90,8 +90,10 @@ class Addresses:
 
     def ensure_one(self) -> None:
         """Raise what `refusal` returns when no address would get a request now."""
-        if not any(address.may_pass() for address in self._addresses):
-            raise self.refusal()
+        for address in self._addresses:
+            if address.may_pass():
+                return
+        raise self.refusal()
 
     def find(self, tried: Collection[Address] = ()) -> Found | None:
         """Return the next address that is not among *tried*, with leave to send one request."""

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractContextManager
 
 from starlette.types import Receive
 
@@ -22,10 +21,14 @@ class ClientGone(Exception):  # noqa: N818 - a state of the world
 
 
 class Patience:
-    """How long an upstream may be silent, in seconds; news from the client starts it anew."""
+    """How long an upstream may be silent, in seconds; news from the client starts it anew.
 
-    def __init__(self, seconds: float) -> None:
+    One that has not *begun* counts from `begin` on.
+    """
+
+    def __init__(self, seconds: float, *, begun: bool = True) -> None:
         self._seconds = seconds
+        self._begun = begun
         self._waiting: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._suspended = False
@@ -33,12 +36,19 @@ class Patience:
     async def wait(self, news: asyncio.Future[None]) -> None:
         """Wait for *news* of the upstream. Raises TimeoutError."""
         self._waiting = news
-        self._start()
+        if self._begun:
+            self._start()
         try:
             await news
         finally:
-            self._stop()
+            if self._timer is not None:
+                self._stop()
             self._waiting = None
+
+    def begin(self) -> None:
+        """Count from now on."""
+        self._begun = True
+        self._start()
 
     def suspend(self) -> None:
         """Stop counting: it is the client that is waited for, and that has its own limit."""
@@ -52,7 +62,7 @@ class Patience:
 
     def _start(self) -> None:
         self._stop()
-        if self._waiting is not None and not self._suspended:
+        if self._waiting is not None and self._begun and not self._suspended:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._seconds, self._give_up, self._waiting)
 
@@ -67,19 +77,65 @@ class Patience:
 
 
 class Leash:
-    """Ends an exchange from outside, at once; `reason` says why, the first one counts."""
+    """Ends an exchange from outside, at once; `reason` says why, the first one counts.
 
-    timer: asyncio.Timeout
-    """What the exchange runs under."""
+    Most exchanges have ended before anybody looks. As a context it waits for the others, and then
+    has begun what is there for exchanges that last: one timer for all of it. *seconds* bound the
+    exchange as a whole.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self._begins: list[Callable[[], None]] = []
+        self._lasts = self._broken_off = False
+        self._watch: asyncio.Task[None] | None = None
         self.reason: str | None = None
+
+    def __enter__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task(self._loop)
+        self._began = self._loop.time()
+        self._timer = self._loop.call_later(_UNWATCHED_SECONDS, self._last)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._timer.cancel()
+        self._begins.clear()  # they know us: nobody else would free them but the collector
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._broken_off and self._task is not None:
+            # As asyncio.timeout does it: nobody else has cancelled the task meanwhile.
+            ours_alone = self._task.uncancel() == 0
+            if ours_alone and kind is asyncio.CancelledError:
+                raise TimeoutError from None
+
+    def once_it_lasts(self, begin: Callable[[], None]) -> None:
+        """Call *begin* when the exchange has lasted a twentieth of a second."""
+        if self._lasts:
+            begin()
+        else:
+            self._begins.append(begin)
+
+    def watch(self, watching: Coroutine[None, None, None]) -> None:
+        """Run *watching* beside the exchange until that has ended."""
+        self._watch = asyncio.create_task(watching)
 
     def end(self, reason: str) -> None:
         """Let the exchange fail with a TimeoutError."""
-        if self.reason is None:
+        if self.reason is None and not self._broken_off:
             self.reason = reason
-            self.timer.reschedule(asyncio.get_running_loop().time())
+            self._timer.cancel()
+            self._timer = self._loop.call_later(0, self._break_off)
+
+    def _last(self) -> None:
+        self._lasts = True
+        if self._seconds is not None:
+            self._timer = self._loop.call_at(self._began + self._seconds, self._break_off)
+        for begin in self._begins:
+            begin()
+
+    def _break_off(self) -> None:
+        if self._task is not None:
+            self._broken_off = self._task.cancel()
 
 
 class RequestBody:
@@ -94,7 +150,8 @@ class RequestBody:
         self._limit = limit
         self._patience = patience
         self._left = _IDLE_SECONDS
-        self._read = asyncio.Event()
+        self._is_read = False
+        self._until_read: asyncio.Future[None] | None = None
         self.failure: Problem | ClientGone | None = None
         self.answered = False
 
@@ -120,7 +177,7 @@ class RequestBody:
             raise
         finally:
             self._patience.renew()
-            self._read.set()
+            self.skip()
 
     async def whole(self) -> bytes:
         """Return the body once it is there to its end, which may take 30 s in all.
@@ -135,17 +192,18 @@ class RequestBody:
 
     def skip(self) -> None:
         """Say that there is no body to read: only the client's leaving is of interest."""
-        self._read.set()
+        self._is_read = True
+        if self._until_read is not None and not self._until_read.done():
+            self._until_read.set_result(None)
 
-    def watched(self, leash: Leash) -> AbstractContextManager[None]:
-        """End the exchange when the client leaves while the block runs.
-
-        Most have ended before anybody looks: it is noticed at most a twentieth of a second late.
-        """
-        return _Watch(self._watch, leash)
+    def watch(self, leash: Leash) -> None:
+        """End the exchange when the client leaves, once it lasts."""
+        leash.once_it_lasts(lambda: leash.watch(self._watch(leash)))
 
     async def _watch(self, leash: Leash) -> None:
-        await self._read.wait()
+        if not self._is_read:
+            self._until_read = asyncio.get_running_loop().create_future()
+            await self._until_read
         while (await self._receive())["type"] != "http.disconnect":
             pass  # what is left of a body the upstream did not want
         if not self.answered:
@@ -170,23 +228,3 @@ class RequestBody:
         earned = len(piece) / _LEAST_BYTES_PER_SECOND
         self._left = min(_IDLE_SECONDS, self._left - (loop.time() - began) + earned)
         return piece, message.get("more_body", False)
-
-
-class _Watch(AbstractContextManager[None]):
-    """Begins to watch when an exchange lasts."""
-
-    def __init__(self, watch: Callable[[Leash], Coroutine[None, None, None]], leash: Leash) -> None:
-        self._watch = watch
-        self._leash = leash
-        self._task: asyncio.Task[None] | None = None
-
-    def __enter__(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(_UNWATCHED_SECONDS, self._begin)
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
-
-    def _begin(self) -> None:
-        self._task = asyncio.create_task(self._watch(self._leash))

@@ -6,7 +6,7 @@ from gateway.proxy.body import Leash, Patience, RequestBody
 from gateway.proxy.inbound import Inbound
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: each field of each request would cost a call
 class Exchange:
     """A request, its body as it comes, how long the upstream may be silent, what may end it."""
 

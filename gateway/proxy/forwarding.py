@@ -1,6 +1,5 @@
 """The exchange with an upstream: open, stream, and end it when either side leaves."""
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Self
@@ -104,31 +103,32 @@ class Proxy:
 
         Raises UpstreamSlow.
         """
-        patience = Patience(request.route.read_timeout)
+        patience = Patience(request.route.read_timeout, begun=False)
         body = RequestBody(receive, limit=request.route.body_limit, patience=patience)
-        leash = Leash()
+        leash = Leash(request.route.total_timeout)
+        leash.once_it_lasts(patience.begin)
+        body.watch(leash)
         try:
-            async with asyncio.timeout(request.route.total_timeout) as leash.timer:
-                with body.watched(leash):
-                    await self._exchange(Exchange(request, body, patience, leash), send)
+            with leash:
+                await self._exchange(Exchange(request, body, patience, leash), send)
         except TimeoutError:
             if leash.reason is None:
                 raise UpstreamSlow from None
             request.state.problem_code = leash.reason
 
     async def _exchange(self, exchange: Exchange, send: Send) -> None:
-        request = exchange.request
+        request, leash = exchange.request, exchange.leash
         addresses = self._upstreams.addresses(request.upstream)
         slots = self._upstreams.slots(request.upstream, request.route.bulkhead)
         addresses.ensure_one()
         content = await _content(request, exchange.body)
-        async with slots.holding():
+        async with slots:
             if request.websocket is not None:
                 await self._websockets.exchange(exchange, request.websocket, addresses, send)
                 return
             call = await self._sender.open(exchange, content, addresses)
             try:
-                with self._streams.holding(request.token, exchange.leash.end):
+                with self._streams.holding(request.token, leash.end, leash=leash):
                     await _pass_back(call, exchange, send)
             finally:
                 self._sender.close(call, request)

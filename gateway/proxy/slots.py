@@ -1,7 +1,6 @@
 """How many requests an upstream works on at once, and how many wait for their turn."""
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
 
 from chassis.logs import get_logger
 from gateway.errors import UpstreamBusy
@@ -11,7 +10,7 @@ log = get_logger(__name__)
 
 
 class Slots:
-    """Slots of one upstream and bulkhead; *names* stand in the log line."""
+    """Slots of one upstream and bulkhead: `async with` holds one. *names* stand in the log line."""
 
     def __init__(self, bounds: Bounds, **names: str) -> None:
         self._bounds = bounds
@@ -23,15 +22,11 @@ class Slots:
         self.waiting = 0
         """Requests that wait for a slot."""
 
-    def holding(self) -> AbstractAsyncContextManager[None]:
-        """Hold a slot while the block runs.
+    async def __aenter__(self) -> None:
+        """Take a slot.
 
         Raises UpstreamBusy when too many wait already, or when none became free in time.
         """
-        return _Slot(self)
-
-    async def take(self) -> None:
-        """Take a slot. Raises UpstreamBusy."""
         if self._free.locked():
             await self._wait()
         else:
@@ -39,8 +34,8 @@ class Slots:
             self._told = False
         self.held += 1
 
-    def give_back(self) -> None:
-        """Give a slot back: who waits longest gets it."""
+    async def __aexit__(self, *_: object) -> None:
+        """Give it back: who waits longest gets it."""
         self.held -= 1
         self._free.release()
 
@@ -61,14 +56,3 @@ class Slots:
             log.warning("upstream.busy", requests=self.held, waiting=self.waiting, **self._names)
         self._told = True
         return UpstreamBusy(retry_after=1)
-
-
-class _Slot(AbstractAsyncContextManager[None]):
-    def __init__(self, slots: Slots) -> None:
-        self._slots = slots
-
-    async def __aenter__(self) -> None:
-        await self._slots.take()
-
-    async def __aexit__(self, *_: object) -> None:
-        self._slots.give_back()

@@ -18,7 +18,7 @@ def slots(*, waiting: int = 1, seconds: float = 30.0) -> Slots:
 
 async def hold(places: Slots, until: asyncio.Event) -> None:
     """Hold a slot until the event is set."""
-    async with places.holding():
+    async with places:
         await until.wait()
 
 
@@ -42,11 +42,11 @@ class TestSlots:
         places = slots(seconds=0.01)
         async with AsyncExitStack() as stack:
             for _ in range(2):
-                await stack.enter_async_context(places.holding())
+                await stack.enter_async_context(places)
             for _ in range(2):
                 with pytest.raises(UpstreamBusy):
                     await hold(places, asyncio.Event())
-        async with places.holding():
+        async with places:
             assert (places.held, places.waiting) == (1, 0)
 
     async def test_forget_who_leaves_while_waiting(self) -> None:

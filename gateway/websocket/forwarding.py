@@ -66,7 +66,7 @@ class WebSockets:
             client.switch()
             await send(_start(head, request, _UPGRADE))
             exchange.body.answered = True
-            await self._carry(request, client, upstream)
+            await self._carry(exchange, client, upstream)
         finally:
             upstream.close()
 
@@ -116,12 +116,13 @@ class WebSockets:
         headers = [host, *self._headers.build(request), *_UPGRADE]
         return head_of("GET", request.target, headers)
 
-    async def _carry(self, request: Inbound, client: ClientSide, upstream: UpstreamSide) -> None:
+    async def _carry(self, exchange: Exchange, client: ClientSide, upstream: UpstreamSide) -> None:
+        request = exchange.request
         tunnel = Tunnel(client, upstream, idle=request.route.idle_timeout)
         name, reason = request.upstream.name, "gateway_closed"
         self._open.labels(name).inc()
         try:
-            with self._streams.holding(request.token, tunnel.end):
+            with self._streams.holding(request.token, tunnel.end, leash=exchange.leash):
                 upstream.join(tunnel)
                 client.join(tunnel)
                 reason = await tunnel.ended()
