@@ -31,6 +31,7 @@ _DENIALS: Mapping[int, type[Unauthenticated]] = {1: TokenRevoked, 2: TokenStale}
 _SCRIPT = Path(__file__).with_name("gcra.lua").read_bytes()
 _BY_HASH = ("EVALSHA", hashlib.sha1(_SCRIPT, usedforsecurity=False).hexdigest())
 _BY_TEXT = ("EVAL", _SCRIPT)
+_NUMBERS = {int}
 # Errors that tell something about a key; all others tell that this Redis is of no use now.
 _OF_A_KEY = ("WRONGTYPE",)
 
@@ -134,7 +135,7 @@ class RedisLimiter:
 
 def _granted(answer: Any, limits: int) -> Granted:
     """Read an answer. Raises AnswerUnusable, TokenRevoked, TokenStale."""
-    if not isinstance(answer, list):
+    if not isinstance(answer, list) or set(map(type, answer)) != _NUMBERS:
         raise AnswerUnusable("NotAnAnswer")
     if len(answer) == 1 and answer[0] in _DENIALS:
         raise _DENIALS[answer[0]]

@@ -17,6 +17,7 @@ from gateway.limits.pipeline import Pipeline
 from gateway.limits.redis import TIMEOUT, RedisLimiter
 from gateway.limits.wire import packed
 from gateway.tests.relay import Relay, relaying
+from gateway.tests.scripted import scripted
 
 PATIENT = 20.0
 
@@ -184,6 +185,30 @@ class TestWithout:
         await limiter.close()
         server.close()
         await server.wait_closed()
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            *(b"$-1\r\n", b":1\r\n", b"+OK\r\n", b"*0\r\n", b"*1\r\n:7\r\n", b"*1\r\n*0\r\n"),
+            *(b"*4\r\n:1\r\n$1\r\n1\r\n:0\r\n:1\r\n", b"*4\r\n:1\r\n:0\r\n$-1\r\n:1\r\n"),
+            b"*4\r\n:1\r\n:0\r\n-ERR no\r\n:1\r\n",
+        ],
+    )
+    async def test_an_answer_to_something_else_is_of_no_use(self, said: bytes) -> None:
+        """Memory decides then; nobody meets a number that is none."""
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(1)
+            writer.write(said)
+            await reader.read()
+
+        async with scripted(answer) as url:
+            limiter = RedisLimiter.from_url(url.replace("http", "redis"), timeout=PATIENT)
+            try:
+                with pytest.raises(AnswerUnusable):
+                    await limiter.decide([demand("k")])
+            finally:
+                await limiter.close()
 
     @pytest.mark.real
     async def test_a_wrong_password_is_told(self, redis_url: str) -> None:
