@@ -81,7 +81,7 @@ class Feed:
         channel = await connection.channel(publisher_confirms=False)
         await channel.set_qos(prefetch_count=2 * self._batch_size)
         queue = await self._declare(channel)
-        session = _Session(queue)
+        session = _Session(queue, self._batch_size)
         channel.close_callbacks.add(session.end)
         underlay = await channel.get_underlay_channel()
         underlay.on_consumer_cancel_callbacks.add(session.end)
@@ -108,8 +108,8 @@ class Feed:
     async def _take_batch(self, session: "_Session") -> bool:
         """Accept and acknowledge what waits; say whether to go on."""
         await first_of(self._stopping, session.ended, session.arrived)
-        if self._gather and session.size < self._batch_size:
-            await first_of(self._stopping, session.ended, within=self._gather)
+        if self._gather:
+            await first_of(self._stopping, session.ended, session.filled, within=self._gather)
         if self._stopping.is_set() or session.ended.is_set():
             return False
         batch = session.take(self._batch_size)
@@ -138,19 +138,19 @@ class Feed:
 
 
 class _Session:
-    """One life of a consumer: what arrived and was not taken yet, and whether it is over."""
+    """One life of a consumer: what arrived and was not taken yet, and whether it is over.
 
-    def __init__(self, queue: AbstractQueue) -> None:
+    It is `filled` while as much waits as fits into a batch.
+    """
+
+    def __init__(self, queue: AbstractQueue, batch_size: int) -> None:
         self.arrived = asyncio.Event()
+        self.filled = asyncio.Event()
         self.ended = asyncio.Event()
         self._queue = queue
+        self._batch_size = batch_size
         self._tag: str | None = None
         self._waiting: deque[AbstractIncomingMessage] = deque()
-
-    @property
-    def size(self) -> int:
-        """Return how many messages wait to be taken."""
-        return len(self._waiting)
 
     async def begin(self) -> None:
         self._tag = await self._queue.consume(self._arrive)
@@ -163,6 +163,8 @@ class _Session:
         batch = [self._waiting.popleft() for _ in range(min(size, len(self._waiting)))]
         if not self._waiting:
             self.arrived.clear()
+        if len(self._waiting) < self._batch_size:
+            self.filled.clear()
         return batch
 
     def put_back(self, batch: list[AbstractIncomingMessage]) -> None:
@@ -180,6 +182,8 @@ class _Session:
     async def _arrive(self, message: AbstractIncomingMessage) -> None:
         self._waiting.append(message)
         self.arrived.set()
+        if len(self._waiting) >= self._batch_size:
+            self.filled.set()
 
 
 def _delivery(message: AbstractIncomingMessage) -> Delivery:

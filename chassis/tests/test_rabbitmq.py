@@ -168,6 +168,9 @@ class TestFeed:
         for number in range(1, 5):
             await bus.publish([message(number)])
         await eventually(lambda: sizes == [5])
+        for number in range(5, 10):  # each of which finds a consumer that waits
+            await bus.publish([message(number)])
+        await eventually(lambda: sizes == [5, 5])
         await bus.close()
 
     async def test_stop_hands_back_what_waits(self, rabbitmq_url: str, world: World) -> None:
