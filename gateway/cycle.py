@@ -37,7 +37,7 @@ class Cycle(RequestResponseCycle):
 
     def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         lines, closes = [STATUS_LINE[status]], False
-        for name, value in headers:
+        for name, value in (*self.default_headers, *headers):
             lines.append(b"%b: %b\r\n" % (name, value))
             if name == b"content-length":
                 self.expected_content_length, self.chunked_encoding = int(value), False
@@ -117,7 +117,7 @@ class CyclingProtocol(HttpToolsProtocol):
             logger=self.logger,
             access_logger=self.access_logger,
             access_log=False,
-            default_headers=[],
+            default_headers=self.server_state.default_headers,  # Date
             message_event=asyncio.Event(),
             expect_100_continue=self.expect_100_continue,
             keep_alive=self.scope["http_version"] == "1.1" and self.parser.should_keep_alive(),
