@@ -138,16 +138,12 @@ class Sender:
         head = self._head(request, content, address.origin)
         connection = await self._connection(attempts, address.origin)
         call = Call(connection, attempts.exchange.patience, address.origin)
-        try:
-            await call.ask(
-                head,
-                content,
-                chunked=request.framing.content_length is None,
-                bodyless=request.method == "HEAD",
-            )
-        except BaseException:
-            call.end()
-            raise
+        await call.ask(
+            head,
+            content,
+            chunked=request.framing.content_length is None,
+            bodyless=request.method == "HEAD",
+        )
         return call
 
     async def _connection(self, attempts: _Attempts, origin: Origin) -> Connection:

@@ -30,11 +30,7 @@ class Caller:
             connection = await self.connections.open(self.origin, within=2.0)
         call = Call(connection, Patience(self.patience), self.origin)
         head = head_of(method, "/", ((b"host", b"a"),))
-        try:
-            await call.ask(head, content, chunked=True, bodyless=method == "HEAD")
-        except BaseException:
-            call.end()
-            raise
+        await call.ask(head, content, chunked=True, bodyless=method == "HEAD")
         return call
 
     def end(self, call: Call) -> bool:

@@ -111,6 +111,23 @@ class TestKept:
         async with calling(Saying(OK)) as caller:
             assert not caller.end(await caller.begin())
 
+    async def test_are_not_left_open_by_who_leaves_as_the_answer_comes(self) -> None:
+        """It is whole, and nobody is there to keep its connection."""
+
+        async def script(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+            await reader.read()
+
+        async with calling(script) as caller:
+            connection = await caller.connections.open(caller.origin, within=2.0)
+            call = Call(connection, Patience(60.0), caller.origin)
+            asking = asyncio.create_task(call.ask(b"", None, chunked=False, bodyless=False))
+            await eventually(lambda: connection._waiter is not None)
+            connection.data_received(b"HTTP/1.1 204 No Content\r\n\r\n")
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+            await eventually(lambda: not caller.connections._open)
+
     async def test_that_end_before_they_are_used_say_so_at_once(self) -> None:
         """Nobody waits for an answer that cannot come."""
 
