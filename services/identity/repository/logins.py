@@ -82,7 +82,8 @@ async def settle(
 ) -> UUID | None:
     """Give the slots back, forget the failures, remember the login and announce it.
 
-    None, and nothing of it happens, when the password was replaced while it was being verified.
+    None when the password was replaced while it was being verified: then there was no login, only
+    a password that was right when the attempt began.
     """
     event_id, exchange, routing_key, body = announcement
     parameters = {
