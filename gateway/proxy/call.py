@@ -39,11 +39,18 @@ class Call:
         A stream goes on being sent meanwhile and after. Raises Trouble, TimeoutError; then, and
         when it is cancelled, the connection is closed, also one whose answer has just come.
         """
+        connection = self.connection
         try:
-            await self._ask(head, content, chunked=chunked, bodyless=bodyless)
+            if content is None or isinstance(content, bytes):
+                connection.begin(head + (content or b""), bodyless=bodyless)
+            else:
+                connection.begin(head, bodyless=bodyless)
+                self._sending = asyncio.create_task(self._send(content, chunked=chunked))
+            while not connection.answered():
+                await self._patience.wait(connection.news())
         except BaseException:
             self.end()
-            self.connection.close()
+            connection.close()
             raise
 
     async def read(self) -> bytes:
@@ -69,16 +76,6 @@ class Call:
             return True
         self.connection.close()
         return False
-
-    async def _ask(self, head: bytes, content: Content, *, chunked: bool, bodyless: bool) -> None:
-        connection = self.connection
-        if content is None or isinstance(content, bytes):
-            connection.begin(head + (content or b""), bodyless=bodyless)
-        else:
-            connection.begin(head, bodyless=bodyless)
-            self._sending = asyncio.create_task(self._send(content, chunked=chunked))
-        while not connection.answered():
-            await self._patience.wait(connection.news())
 
     async def _send(self, content: AsyncIterator[bytes], *, chunked: bool) -> None:
         """Send the body as it comes; when it breaks off, so does the connection."""
