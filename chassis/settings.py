@@ -44,7 +44,10 @@ class Settings(BaseModel):
 
     @classmethod
     def read(cls, **given: Any) -> Self:
-        """Take what is *given*, and the rest from the environment. Raises ValidationError."""
+        """Take what is *given*, and the rest from the environment. Raises ValidationError.
+
+        Processes use `load`, which also refuses a file that cannot be read.
+        """
         return cls(**(_environment(cls) | given))
 
 
