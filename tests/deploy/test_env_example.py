@@ -34,7 +34,7 @@ def _read(
             patch.delenv(f"{name}_FILE", raising=False)
         for name, value in environment.items():
             patch.setenv(name, value)
-        return settings().model_dump()
+        return settings.read().model_dump()
 
 
 class TestTheExample:

@@ -109,7 +109,7 @@ class TestHousekeeping:
         before = await world.rows("SELECT key FROM login_counters ORDER BY touched_at")
         assert (await clean(world, clock))["counters"] == 3
         after = await world.rows("SELECT key FROM login_counters ORDER BY touched_at")
-        assert after == before[2:]
+        assert after == before[-3:]  # the service's own housekeeping may have come first
 
     async def test_works_with_the_rights_of_the_app_role(
         self, clock: FixedClock, make_database: MakeDatabase
