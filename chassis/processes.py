@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -23,6 +24,9 @@ _LINUX = platform.system() == "Linux"
 _PORTS = range(20_000, 32_000)
 _TRIES = 100
 _RANDOM = secrets.SystemRandom()
+# By the time so many others were asked for, whoever asked for a port listens on it.
+_HELD_AT_MOST = 64
+_HELD: deque[int] = deque()
 
 # Run before the program itself: ask for the death signal, and notice a parent that died meanwhile.
 # prctl(1) is PR_SET_PDEATHSIG (prctl(2)).
@@ -114,15 +118,26 @@ def wait_until(condition: Callable[[], bool], *, timeout: float) -> bool:
 
 
 def free_port() -> int:
-    """Return a TCP port on 127.0.0.1 that nobody listens on at this moment.
+    """Return a TCP port on 127.0.0.1 that nobody listens on, and no other call returns soon.
 
     Never one that the system gives to outgoing connections: between this answer and the listener of
-    whoever asked, another process would be given it. Raises OSError when there is none.
+    whoever asked, another process would be given it. Another process that asks here is kept off by
+    the UDP port of the same number, which we hold. Raises OSError when there is none.
     """
     for port in _RANDOM.sample(_PORTS, _TRIES):
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            _hold(port)
             return port
     raise OSError(f"none of {_TRIES} ports of 127.0.0.1 can be listened on")
+
+
+def _hold(port: int) -> None:
+    """Take the UDP port, and let go of the oldest. Raises OSError when it is taken."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", port))
+        _HELD.append(taken.detach())
+    if len(_HELD) > _HELD_AT_MOST:
+        os.close(_HELD.popleft())
 
 
 def command_of(pid: int) -> str:
