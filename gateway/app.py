@@ -23,6 +23,7 @@ from gateway.limits.limiter import Limiter
 from gateway.limits.wiring import Counting, counting_of
 from gateway.open_requests import OpenRequests
 from gateway.protocol import GatewayProtocol
+from gateway.proxy.assertions import Assertions
 from gateway.proxy.forwarding import Proxy
 from gateway.proxy.headers import OutgoingHeaders
 from gateway.proxy.inbound import Forwarder
@@ -52,7 +53,7 @@ def build(
     knowledge = knowledge_of(settings, signers, clock, metrics, lag=lag)
     counting = counting_of(settings, clock, metrics, knowledge.denylist)
     proxy = Proxy(
-        signers=signers,
+        assertions=Assertions(signers, clock),
         headers=OutgoingHeaders.under(settings.public_base_url),
         streams=knowledge.streams,
         metrics=metrics,

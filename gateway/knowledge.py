@@ -17,6 +17,7 @@ from gateway.browser.cookies import PlatformCookies
 from gateway.denials import Denials
 from gateway.denylist import DenyList
 from gateway.keys import KeyStore
+from gateway.proxy.assertions import ISSUER
 from gateway.revocations import RevocationFeed
 from gateway.settings import GatewaySettings
 from gateway.shedding.lag import LoopLag
@@ -98,6 +99,6 @@ def _shedding(
 def signers_of(settings: GatewaySettings, clock: Clock) -> Mapping[str, AssertionSigner]:
     """Return what signs the calls to each of our own services (D13)."""
     return {
-        audience: AssertionSigner(issuer="gateway", audience=audience, secrets=secrets, clock=clock)
+        audience: AssertionSigner(issuer=ISSUER, audience=audience, secrets=secrets, clock=clock)
         for audience, secrets in settings.assertion_secrets.items()
     }

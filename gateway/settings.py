@@ -100,7 +100,7 @@ class GatewaySettings(ProcessSettings):
         """Refuse, all at once, what is tolerable on a developer's machine alone."""
         if self.environment != "production":
             return self
-        complaints = list(find_weak(self._secrets))
+        complaints = list(find_weak(self.secrets))
         if URL(self.public_base_url).scheme == "http" and not self.on_plain_loopback:
             complaints.append("PUBLIC_BASE_URL: must be https when ENVIRONMENT=production")
         if complaints:
@@ -167,7 +167,8 @@ class GatewaySettings(ProcessSettings):
         }
 
     @property
-    def _secrets(self) -> dict[str, tuple[bytes, ...]]:
+    def secrets(self) -> dict[str, tuple[bytes, ...]]:
+        """Return the secrets of the platform itself, by setting."""
         edges = {f"ASSERTION_SECRETS_TO_{k.upper()}": v for k, v in self.assertion_secrets.items()}
         return {"CSRF_KEYS": self.csrf_keys, **edges}
 

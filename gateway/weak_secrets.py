@@ -6,9 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 _FEWEST_DIFFERENT_BYTES = 16
 
 
-def find_weak(secrets: Mapping[str, Sequence[bytes]]) -> Iterator[str]:
-    """Yield a complaint for each setting whose keys repeat themselves or those of another."""
-    used: dict[bytes, str] = {}
+def find_weak(
+    secrets: Mapping[str, Sequence[bytes]], *, besides: Mapping[str, Sequence[bytes]] | None = None
+) -> Iterator[str]:
+    """Yield a complaint for each setting whose keys repeat themselves or those of another.
+
+    Those *besides* are others', and not complained about.
+    """
+    used = {key: name for name, keys in (besides or {}).items() for key in keys}
     for name, keys in secrets.items():
         if any(len(set(key)) < _FEWEST_DIFFERENT_BYTES for key in keys):
             yield f"{name}: a key was not made at random"

@@ -11,7 +11,7 @@ from gateway.edge import demands_of
 from gateway.errors import AmbiguousPath
 from gateway.paths import segments_of
 from gateway.routing.header_rules import HeaderChanges
-from gateway.routing.table import Route, RouteTable
+from gateway.routing.table import Route, RouteTable, Upstream
 from gateway.settings import GatewaySettings
 
 _WIDTH = 12
@@ -120,6 +120,8 @@ def _conditions(route: Route, findings: Findings, settings: GatewaySettings) -> 
         yield "Body", f"at most {route.body_limit} bytes, {streamed}"
         yield "Timeouts", _timeouts(route)
     yield "Target", _target(route)
+    if route.upstream is not None:
+        yield "Assertion", _assertion(route.upstream)
     if route.websocket:
         yield "WebSocket", f"passes; ends with its token, or idle for {route.idle_timeout:g} s"
     if route.bulkhead:
@@ -145,6 +147,15 @@ def _timeouts(route: Route) -> str:
     connect = route.upstream.connect_timeout if route.upstream else 0
     total = f"{route.total_timeout:g} s" if route.total_timeout else "none"
     return f"connect {connect:g} s, silence {route.read_timeout:g} s, total {total}"
+
+
+def _assertion(upstream: Upstream) -> str:
+    if upstream.service:
+        return f"signed for {upstream.name}"
+    if not upstream.assertion_secrets:
+        return "none: the upstream names no assertion_secrets_file"
+    count = len(upstream.assertion_secrets)
+    return f"signed for {upstream.name}; secrets in its file: {count}, the first signs"
 
 
 def _changes(changes: HeaderChanges) -> Iterator[str]:

@@ -1,13 +1,12 @@
 """The exchange with an upstream: open, stream, and end it when either side leaves."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
 from prometheus_client import Counter
 from starlette.types import Receive, Send
 
-from chassis.assertions import AssertionSigner
 from chassis.background import Background
 from chassis.http1.connections import Connections
 from chassis.http1.trouble import Trouble
@@ -20,6 +19,7 @@ from gateway.errors import (
     UpstreamSlow,
     UpstreamUnavailable,
 )
+from gateway.proxy.assertions import Assertions
 from gateway.proxy.body import CLIENT_CLOSED, ClientGone, Leash, Patience, RequestBody
 from gateway.proxy.call import Call, Content
 from gateway.proxy.exchange import Exchange
@@ -36,15 +36,12 @@ _GONE_WRONG = (UpstreamUnavailable, UpstreamLeftAlone, UpstreamBusy, UpstreamFai
 
 
 class Proxy:
-    """Forwards requests over kept-alive connections. Use as an async context manager.
-
-    *signers* hold the assertion secrets of our own services, by name.
-    """
+    """Forwards requests over kept-alive connections. Use as an async context manager."""
 
     def __init__(
         self,
         *,
-        signers: Mapping[str, AssertionSigner],
+        assertions: Assertions,
         headers: OutgoingHeaders,
         streams: OpenStreams,
         metrics: Metrics,
@@ -53,8 +50,10 @@ class Proxy:
         self._streams = streams
         self._connections = Connections()
         self._upstreams = Upstreams(metrics, now)
-        self._sender = Sender(self._connections, signers=signers, headers=headers, metrics=metrics)
-        self._websockets = WebSockets(headers, streams, metrics)
+        self._sender = Sender(
+            self._connections, assertions=assertions, headers=headers, metrics=metrics
+        )
+        self._websockets = WebSockets(headers, assertions, streams, metrics)
         self._failures = Counter(
             "gatehouse_gateway_upstream_failures",
             "Requests an upstream did not answer, by what went wrong.",

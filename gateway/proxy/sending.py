@@ -1,11 +1,10 @@
 """Sending a request to one of its upstream's addresses, and once more where that is harmless."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from prometheus_client import Counter
 
-from chassis.assertions import HEADER, AssertionSigner
 from chassis.errors import Problem
 from chassis.http1.connection import Connection
 from chassis.http1.connections import Connections
@@ -13,9 +12,9 @@ from chassis.http1.head import head_of
 from chassis.http1.names import Origin
 from chassis.http1.trouble import CannotConnect, ConnectTimedOut, HungUp, Trouble
 from chassis.metrics import Metrics
-from gateway.address import text_of
 from gateway.errors import UpstreamFailed, UpstreamSlow, UpstreamUnavailable
 from gateway.proxy.addresses import Address, Addresses, Found
+from gateway.proxy.assertions import Assertions
 from gateway.proxy.body import ClientGone
 from gateway.proxy.breaker import Passage
 from gateway.proxy.call import Call, Content
@@ -28,7 +27,6 @@ _CANNOT_WORK = frozenset({502, 503, 504})
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 # RFC 9110 §8.6: a length of 0 is said where a body could be expected.
 _WITH_BODY = frozenset({"PATCH", "POST", "PUT", "QUERY"})
-_ASSERTION = HEADER.encode()
 
 
 @dataclass(slots=True)
@@ -62,18 +60,18 @@ class _Attempts:
 
 
 class Sender:
-    """Opens exchanges. *signers* hold the assertion secrets of our own services, by name."""
+    """Opens exchanges."""
 
     def __init__(
         self,
         connections: Connections,
         *,
-        signers: Mapping[str, AssertionSigner],
+        assertions: Assertions,
         headers: OutgoingHeaders,
         metrics: Metrics,
     ) -> None:
         self._connections = connections
-        self._signers = dict(signers)
+        self._assertions = assertions
         self._headers = headers
         self._retries = Counter(
             "gatehouse_gateway_upstream_retries",
@@ -157,20 +155,8 @@ class Sender:
     def _head(self, request: Inbound, content: Content, origin: Origin) -> bytes:
         headers = [(b"host", origin.authority.encode()), *self._headers.build(request)]
         headers += _framing(request, content)
-        if request.upstream.service:
-            headers.append((_ASSERTION, self._assertion(request)))
+        headers += self._assertions.headers(request)
         return head_of(request.method, request.target, headers)
-
-    def _assertion(self, request: Inbound) -> bytes:
-        signed = self._signers[request.upstream.name].sign(
-            request.method,
-            request.target,
-            request_id=request.state.request_id,
-            principal=request.principal,
-            client_address=text_of(request.address),
-            proven_sid=request.proven_sid,
-        )
-        return signed.encode()
 
 
 def _framing(request: Inbound, content: Content) -> Headers:

@@ -27,5 +27,11 @@ how much it can bear; these are the defaults, times in seconds:
     health_interval = 5      2xx within the time: no requests go there until one is
     health_timeout = 1
 
-The upstream sees `X-Auth-Subject`, `X-Auth-Roles` and `X-Auth-Session`, and never the token.
+The upstream sees `X-Auth-Subject`, `X-Auth-Roles` and `X-Auth-Session`, and never the token. When
+it shares secrets with the gateway, every request and WebSocket handshake carries an assertion by
+which it can verify where they come from (docs/assertions.md):
+
+    assertion_secrets_file = "shop.secrets"   (none) beside this file, or anywhere by a whole path
+
+It is of the upstream and not of a route: the secrets are those of one caller and one callee.
 """

@@ -1,10 +1,11 @@
 """Reading the route files: built-in, then the operator's; every complaint at once."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from chassis.rates import Rate
+from gateway.routing.product_secrets import ProductSecrets, SecretsUnfit
 from gateway.routing.schema import (
     FORWARD_AUTH,
     SCOPE_PREFIX,
@@ -34,12 +35,16 @@ _IDLE_TIMEOUT = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What the files refer to: our services' URLs, rates of settings, switches, pages."""
+    """What the files refer to: our services' URLs, rates of settings, switches, pages.
+
+    No product may share a secret with what uses `secrets`.
+    """
 
     services: Mapping[str, str]
     rates: Mapping[str, Rate]
     flags: frozenset[str]
     pages: frozenset[str]
+    secrets: Mapping[str, Sequence[bytes]] = field(default_factory=dict, repr=False)
 
 
 def load_table(surroundings: Surroundings, *paths: Path) -> RouteTable:
@@ -72,12 +77,14 @@ class _Builder:
         self._upstreams: dict[str, Upstream] = {}
         for name, url in surroundings.services.items():
             self._add_upstream(UpstreamSpec(name=name, url=url), "settings", service=True)
+        secrets = ProductSecrets(surroundings.secrets)
         for source in sources:
             self._add_limits(source)
             self._specs += zip(source.places["route"], source.file.route, strict=True)
             declared = zip(source.places["upstream"], source.file.upstream, strict=True)
             for place, spec in declared:
-                self._add_upstream(spec, place, service=False)
+                shared = self._shared(secrets, spec, place, Path(source.name).parent)
+                self._add_upstream(spec, place, secrets=shared)
 
     def table(self) -> RouteTable:
         """Return the table of what holds."""
@@ -148,13 +155,30 @@ class _Builder:
                 self.complaints.append(f"{source.name}: limit {name} is declared twice")
             self._limits.setdefault(name, spec)
 
-    def _add_upstream(self, spec: UpstreamSpec, place: str, *, service: bool) -> None:
+    def _shared(
+        self, secrets: ProductSecrets, spec: UpstreamSpec, place: str, folder: Path
+    ) -> tuple[bytes, ...]:
+        """Return the secrets of a product; what does not hold in them is complained about."""
+        try:
+            return secrets.read(spec, folder)
+        except SecretsUnfit as error:
+            self.complaints.append(f"{place}: upstream {spec.name}: {error}")
+            return ()
+
+    def _add_upstream(
+        self,
+        spec: UpstreamSpec,
+        place: str,
+        *,
+        service: bool = False,
+        secrets: tuple[bytes, ...] = (),
+    ) -> None:
         if spec.name == FORWARD_AUTH:
             self.complaints.append(f"{place}: upstream {spec.name}: the name means other proxies")
         if spec.name in self._upstreams:
             self.complaints.append(f"{place}: upstream {spec.name} is declared twice")
         self._timeouts[spec.name] = spec.read_timeout
-        self._upstreams[spec.name] = _upstream(spec, service=service)
+        self._upstreams[spec.name] = _upstream(spec, service=service, secrets=secrets)
 
     def _limits_of(self, spec: RouteSpec, place: str) -> tuple[Limit, ...]:
         """Return each of the limits once, however often it is named: a request counts once."""
@@ -190,7 +214,7 @@ def _roles_and_scopes(spec: RouteSpec) -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(e for e in entries if not e.startswith(SCOPE_PREFIX)), scopes
 
 
-def _upstream(spec: UpstreamSpec, *, service: bool) -> Upstream:
+def _upstream(spec: UpstreamSpec, *, service: bool, secrets: tuple[bytes, ...]) -> Upstream:
     check = HealthCheck(
         path=spec.health_path or "/", interval=spec.health_interval, timeout=spec.health_timeout
     )
@@ -206,4 +230,5 @@ def _upstream(spec: UpstreamSpec, *, service: bool) -> Upstream:
             failures=spec.breaker_failures, ratio=spec.breaker_ratio, pause=spec.breaker_pause
         ),
         health=check if spec.health_path else None,
+        assertion_secrets=secrets,
     )

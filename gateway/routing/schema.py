@@ -1,6 +1,7 @@
 """What a route file may say, checked when the gateway starts."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -82,7 +83,11 @@ class _Spec(BaseModel):
 
 
 class UpstreamSpec(_Spec):
-    """A service behind the gateway, at `url` or at several `urls`; times are in seconds."""
+    """A service behind the gateway, at `url` or at several `urls`; times are in seconds.
+
+    `assertion_secrets_file` is of the upstream and not of a route: the secrets are those of one
+    caller and one callee, whatever is asked.
+    """
 
     name: Name
     url: BaseUrl | None = None
@@ -98,6 +103,7 @@ class UpstreamSpec(_Spec):
     health_path: Annotated[str, Field(pattern=r"^/[A-Za-z0-9\-._~/]*$")] | None = None
     health_interval: Seconds = 5.0
     health_timeout: Seconds = 1.0
+    assertion_secrets_file: Path | None = None
 
     @property
     def addresses(self) -> tuple[str, ...]:

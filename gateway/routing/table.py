@@ -41,7 +41,8 @@ class HealthCheck:
 class Upstream:
     """A service behind the gateway; *service* marks our own (assertions, 503 when away).
 
-    `urls` are its addresses; each gets its share of the requests.
+    `urls` are its addresses; each gets its share of the requests. A product with
+    `assertion_secrets` gets assertions too; with others in their place it is still the same.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Upstream:
     bounds: Bounds = Bounds()
     thresholds: Thresholds = Thresholds()
     health: HealthCheck | None = None
+    assertion_secrets: tuple[bytes, ...] = field(default=(), compare=False, repr=False)
 
     def __hash__(self) -> int:
         return hash(self.name)  # is asked for on every request

@@ -31,6 +31,7 @@ def _read(settings: GatewaySettings, pages: HostedPages) -> RouteTable:
         rates=settings.rates,
         flags=frozenset({settings.environment} | {name for name, on in switches.items() if on}),
         pages=pages.names,
+        secrets=settings.secrets,
     )
     own = (settings.routes_file,) if settings.routes_file else ()
     return load_table(surroundings, BUILT_IN, *own)

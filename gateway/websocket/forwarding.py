@@ -13,6 +13,7 @@ from chassis.logs import get_logger
 from chassis.metrics import Metrics
 from gateway.errors import UpstreamFailed, UpstreamSlow
 from gateway.proxy.addresses import Address, Addresses
+from gateway.proxy.assertions import Assertions
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.headers import OutgoingHeaders, answer_headers
 from gateway.proxy.inbound import Inbound
@@ -31,8 +32,15 @@ log = get_logger(__name__)
 class WebSockets:
     """Makes the connections of routes with `websocket = true`."""
 
-    def __init__(self, headers: OutgoingHeaders, streams: OpenStreams, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        headers: OutgoingHeaders,
+        assertions: Assertions,
+        streams: OpenStreams,
+        metrics: Metrics,
+    ) -> None:
         self._headers = headers
+        self._assertions = assertions
         self._streams = streams
         self._open = Gauge(
             "gatehouse_gateway_websockets_open",
@@ -113,8 +121,8 @@ class WebSockets:
 
     def _head(self, request: Inbound, address: Address) -> bytes:
         host = (b"host", address.origin.authority.encode())
-        headers = [host, *self._headers.build(request), *_UPGRADE]
-        return head_of("GET", request.target, headers)
+        headers = [host, *self._headers.build(request), *self._assertions.headers(request)]
+        return head_of("GET", request.target, [*headers, *_UPGRADE])
 
     async def _carry(self, exchange: Exchange, client: ClientSide, upstream: UpstreamSide) -> None:
         request = exchange.request
