@@ -1,6 +1,7 @@
 """How the gateway is put together; the only place that constructs."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from time import monotonic
 
@@ -15,6 +16,7 @@ from chassis.settings import refused
 from gateway.address import ClientAddresses
 from gateway.block_feed import BINDINGS as BLOCKS
 from gateway.browser.wiring import browsers
+from gateway.connections.wiring import protocols_of
 from gateway.cors import CrossOrigin
 from gateway.edge import Edge, Parts
 from gateway.forward_auth.door import ForwardAuth, Judges
@@ -22,7 +24,6 @@ from gateway.knowledge import Knowledge, knowledge_of, signers_of
 from gateway.limits.limiter import Limiter
 from gateway.limits.wiring import Counting, counting_of
 from gateway.open_requests import OpenRequests
-from gateway.protocol import GatewayProtocol
 from gateway.proxy.assertions import Assertions
 from gateway.proxy.forwarding import Proxy
 from gateway.proxy.headers import OutgoingHeaders
@@ -62,6 +63,7 @@ def build(
     proxy.use(site.routes.table.upstreams)
     limiter = counting.limiter
     edge = edge_of(settings, site, knowledge, limiter=limiter, proxy=proxy, metrics=metrics)
+    protocols = protocols_of(settings, metrics)
     forward_auth = _forward_auth(settings, site, knowledge, limiter)
     with_events = bool(bus or settings.rabbitmq_url)
     add_checks(health, knowledge.keys, knowledge.revocations, with_events=with_events)
@@ -81,9 +83,9 @@ def build(
         lifespan=lifespan,
         health=health,
         metrics=metrics,
-        protocol=GatewayProtocol,
+        protocol=protocols["http"],
         reload=reload,
-        doors=_doors(settings, forward_auth, metrics),
+        doors=_doors(settings, forward_auth, protocols, metrics),
     )
 
 
@@ -135,11 +137,16 @@ def _forward_auth(
     )
 
 
-def _doors(settings: GatewaySettings, app: ForwardAuth, metrics: Metrics) -> Sequence[Door]:
+def _doors(
+    settings: GatewaySettings,
+    app: ForwardAuth,
+    protocols: Mapping[str, type[asyncio.Protocol]],
+    metrics: Metrics,
+) -> Sequence[Door]:
     """Return the doors beside the public one."""
     served = RequestMiddleware(app, metrics=metrics, trust_request_id=False)
     return [
-        Door(name=name, app=served, port=port, protocol=GatewayProtocol)
+        Door(name=name, app=served, port=port, protocol=protocols[name])
         for name, port in settings.doors.items()
         if name == FORWARD_AUTH_DOOR
     ]

@@ -61,6 +61,8 @@ class GatewaySettings(ProcessSettings):
     routes_file: Path | None = None
     state_dir: Path | None = None
     max_open_requests_per_address: int = Field(default=100, ge=1, le=100_000)
+    max_connections: int | None = Field(default=None, ge=16, le=1_000_000)
+    max_connections_per_address: int = Field(default=512, ge=1, le=1_000_000)
     shed_above_ms: int = Field(default=250, ge=0, le=60_000)
     dev_inbox: bool = False
     docs_enabled: bool | None = None

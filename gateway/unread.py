@@ -66,6 +66,11 @@ class ReadingProtocol(CyclingProtocol):
     def _give_up(self) -> None:
         """Reset the connection: neither we nor the kernel keep what was written."""
         log.warning("answer.not_read", buffered=self.transport.get_write_buffer_size())
-        connection = self.transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self.transport.abort()
+        reset(self.transport)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Close a connection, and have the kernel forget it at once."""
+    connection = transport.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    transport.abort()

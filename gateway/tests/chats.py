@@ -117,14 +117,16 @@ class Product:
 
 
 @asynccontextmanager
-async def chatting(folder: Path, *, url: str | None = None) -> AsyncIterator[Product]:
-    """Start a chat and a gateway before it, or before *url*."""
+async def chatting(
+    folder: Path, *, url: str | None = None, **settings: Any
+) -> AsyncIterator[Product]:
+    """Start a chat and a gateway before it, or before *url*; *settings* are the gateway's."""
     chat = Chat()
     async with serve(chat, "127.0.0.1", 0, process_request=chat.judge, max_size=None) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         routes = folder / "chat.toml"
         routes.write_text(ROUTES.format(url=url or f"http://127.0.0.1:{port}"), encoding="utf-8")
-        async with start_world(folder, routes_file=routes) as world:
+        async with start_world(folder, routes_file=routes, **settings) as world:
             yield Product(world, chat)
 
 

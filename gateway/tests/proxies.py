@@ -9,7 +9,6 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from gateway.protocol import GatewayProtocol
 from gateway.tests.upstreams import listening
 from gateway.tests.world import PRODUCT_ROUTES, World
 from gateway.tests.world import world as start_world
@@ -181,5 +180,5 @@ async def opened(tmp_path: Path, **settings: Any) -> AsyncIterator[Door]:
     }
     async with start_world(tmp_path, **given) as world:
         (door,) = world.gateway.doors
-        async with listening(door.app, GatewayProtocol) as address:
+        async with listening(door.app, door.protocol) as address:
             yield Door(world, address)
