@@ -29,8 +29,9 @@ _EXAMPLES = """examples:
       --header "X-Forwarded-For: 203.0.113.7" --header "Content-Length: 80000"
 
 The settings come from the environment as they do for the service (ROUTES_FILE, TRUSTED_PROXIES,
-RATE_LIMIT_*, ...), which needs no secret here. Blocked addresses, used up allowances and ended
-sessions are the running gateway's knowledge and not looked at.
+RATE_LIMIT_*, ...), which needs no secret here; those that upstreams name (assertion_secrets_file)
+are read. Blocked addresses, used up allowances and ended sessions are the running gateway's
+knowledge and not looked at.
 Exit codes: 0 it holds, or the request would be served; 1 the route files do not hold; 2 the command
 was not understood; 3 the request would be refused; 78 the settings do not hold.
 """

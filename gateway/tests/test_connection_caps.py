@@ -1,6 +1,7 @@
 """How many connections a gateway takes, on the wire."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,7 +12,9 @@ import pytest
 from chassis.server import Serving
 from chassis.testing import eventually
 from gateway.app import build
+from gateway.connections.descriptors import RESERVED
 from gateway.tests.chats import chatting
+from gateway.tests.processes import processes
 from gateway.tests.proxies import opened
 from gateway.tests.upstreams import AuditService, Echo, TokenService, serving
 from gateway.tests.world import World, make_settings
@@ -19,6 +22,7 @@ from gateway.tests.world import world as start_world
 
 pytestmark = pytest.mark.slow
 
+FILES = 256
 ANN, BEN = "127.0.0.7", "127.0.0.8"
 ASK = b"GET /open/x HTTP/1.1\r\nHost: localhost\r\n\r\n"
 PAGE = ASK.replace(b"/open/x", b"/verify-email")
@@ -207,6 +211,33 @@ class TestFull:
                     for _ in range(20):
                         assert await (await operators.come()).is_served(asked)
             await running.drain()
+
+
+class TestFewFiles:
+    """A process that may open few files, and a flood of connections from many addresses."""
+
+    async def test_serves_who_asks_something(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also the operators; no file is missing at any moment."""
+        started = f"ulimit -n {FILES}; exec {sys.executable} -m gateway"
+        monkeypatch.setattr("gateway.tests.processes._COMMAND", ["sh", "-c", started])
+        async with processes(tmp_path) as gateway, crowd("127.0.0.1", gateway.port) as clients:
+            places = await gateway.samples("gatehouse_gateway_connections_most", door="http")
+            assert places == {"": (FILES - RESERVED) // 2}
+            gateway.shop.hold = asyncio.Event()
+            held = [await clients.come(BEN) for _ in range(20)]
+            served = [asyncio.create_task(client.is_served()) for client in held]
+            await eventually(lambda: len(gateway.shop.seen) == len(held))
+            for number in range(500):
+                await clients.come(f"127.0.{number % 9}.9")
+            assert await gateway.ready()
+            gateway.shop.hold.set()
+            assert await asyncio.gather(*served) == [True] * len(held)
+            assert await (await clients.come(ANN)).is_served()
+            open_ = await gateway.samples("gatehouse_gateway_connections_open", door="http")
+            assert open_[""] <= places[""]
+            assert "Too many open files" not in gateway.child.output()
 
 
 def _all_begun(world: World, *, begun: int) -> bool:
