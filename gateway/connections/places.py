@@ -1,5 +1,6 @@
 """Places for connections: so many for one peer, so many in all."""
 
+from collections import OrderedDict
 from typing import Protocol
 
 from chassis.logs import get_logger
@@ -43,7 +44,8 @@ class Places:
         self._most = most
         self._per_address = per_address
         self._peers = peers
-        self._held: dict[Held, str | None] = {}  # with whose it counts as; the oldest first
+        # Each with whose it counts as, the oldest first; a plain dict is slow to find its first.
+        self._held: OrderedDict[Held, str | None] = OrderedDict()
         self._counts: dict[str, int] = {}
         self._refused_peers: set[str] = set()
         self._is_full = False
@@ -107,7 +109,7 @@ class Places:
                 connection.give_way()
                 self._metrics.gave_way.labels(self._door).inc()
                 return True
-            self._held[connection] = self._held.pop(connection)
+            self._held.move_to_end(connection)
         return False
 
     def _refuse_peer(self, key: str) -> None:
