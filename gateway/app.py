@@ -15,8 +15,11 @@ from chassis.settings import refused
 from gateway.address import ClientAddresses
 from gateway.block_feed import BINDINGS as BLOCKS
 from gateway.browser.wiring import browsers
+from gateway.client_changes import ClientChanges
 from gateway.cors import CrossOrigin
 from gateway.edge import Edge, Parts
+from gateway.fast_path.lane import FastPath
+from gateway.fast_path.protocol import protocol_with
 from gateway.forward_auth.door import ForwardAuth, Judges
 from gateway.knowledge import Knowledge, knowledge_of, signers_of
 from gateway.limits.limiter import Limiter
@@ -51,16 +54,17 @@ def build(
     signers = signers_of(settings, clock)
     knowledge = knowledge_of(settings, signers, clock, metrics, lag=lag)
     counting = counting_of(settings, clock, metrics, knowledge.denylist)
+    headers = OutgoingHeaders.under(settings.public_base_url)
     proxy = Proxy(
         signers=signers,
-        headers=OutgoingHeaders.under(settings.public_base_url),
+        headers=headers,
         streams=knowledge.streams,
         metrics=metrics,
         now=monotonic,
     )
     proxy.use(site.routes.table.upstreams)
     limiter = counting.limiter
-    edge = edge_of(settings, site, knowledge, limiter=limiter, proxy=proxy, metrics=metrics)
+    parts = parts_of(settings, site, knowledge, limiter=limiter, proxy=proxy, metrics=metrics)
     forward_auth = _forward_auth(settings, site, knowledge, limiter)
     with_events = bool(bus or settings.rabbitmq_url)
     add_checks(health, knowledge.keys, knowledge.revocations, with_events=with_events)
@@ -76,17 +80,17 @@ def build(
     return Deployable(
         name="gateway",
         settings=settings,
-        http=RequestMiddleware(edge, metrics=metrics, trust_request_id=False),
+        http=RequestMiddleware(Edge(parts), metrics=metrics, trust_request_id=False),
         lifespan=lifespan,
         health=health,
         metrics=metrics,
-        protocol=GatewayProtocol,
+        protocol=protocol_with(FastPath(parts, proxy, headers)),
         reload=reload,
         doors=_doors(settings, forward_auth, metrics),
     )
 
 
-def edge_of(
+def parts_of(
     settings: GatewaySettings,
     site: Site,
     knowledge: Knowledge,
@@ -94,25 +98,24 @@ def edge_of(
     limiter: Limiter,
     proxy: Forwarder,
     metrics: Metrics,
-) -> Edge:
+) -> Parts:
     """Build what judges requests; `gateway.check` has it judge some that nobody has sent."""
-    return Edge(
-        Parts(
-            routes=site.routes,
-            hosts=settings.hosts,
-            addresses=ClientAddresses(settings.trusted_proxies),
-            blocks=knowledge.blocks,
-            open_requests=OpenRequests(settings.max_open_requests_per_address, metrics),
-            denials=knowledge.denials,
-            origins=CrossOrigin(settings.cors_allowed_origins),
-            authentication=knowledge.authentication,
-            browsers=browsers(settings, knowledge.authentication),
-            limiter=limiter,
-            proxy=proxy,
-            pages=site.pages,
-            shedding=knowledge.shedding,
-            metrics=metrics,
-        )
+    return Parts(
+        routes=site.routes,
+        hosts=settings.hosts,
+        addresses=ClientAddresses(settings.trusted_proxies),
+        blocks=knowledge.blocks,
+        open_requests=OpenRequests(settings.max_open_requests_per_address, metrics),
+        denials=knowledge.denials,
+        origins=CrossOrigin(settings.cors_allowed_origins),
+        authentication=knowledge.authentication,
+        browsers=browsers(settings, knowledge.authentication),
+        limiter=limiter,
+        proxy=proxy,
+        pages=site.pages,
+        shedding=knowledge.shedding,
+        changes=ClientChanges(metrics),
+        metrics=metrics,
     )
 
 

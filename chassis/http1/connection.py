@@ -35,6 +35,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser: HttpResponseParser | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._listener: Callable[[], None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self._served = 0
         self._idle_since = 0.0
@@ -110,6 +111,23 @@ class Connection(asyncio.Protocol):
         """Return what is done once `answered` or `read` may say more; one waits at a time."""
         self._waiter = self._loop.create_future()
         return self._waiter
+
+    def call_at_news(self, listener: Callable[[], None] | None) -> None:
+        """Call *listener* once, where `news` would be done, in the same turn; None calls nobody."""
+        self._listener = listener
+
+    @property
+    def content_length(self) -> int | None:
+        """Return how many bytes the body of the answer has, when its head says so."""
+        for name, value in self.headers:
+            if name == b"content-length":
+                return int(value)
+        return None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the answer will not come, or not whole; `answered` and `read` say why."""
+        return self._failure is not None
 
     def rest(self) -> None:
         """Begin to be idle."""
@@ -238,6 +256,9 @@ class Connection(asyncio.Protocol):
         self.close()
 
     def _tell(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
         self._waiter = None

@@ -28,6 +28,7 @@ class Address:
         self, url: str, upstream: Upstream, *, now: Callable[[], float], out: Gauge
     ) -> None:
         self.origin = Origin.of(url)
+        self.authority = self.origin.authority.encode()
         self.name = URL(url).authority
         self._upstream = upstream
         self._failed_checks = 0

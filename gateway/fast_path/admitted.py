@@ -1,0 +1,35 @@
+"""A request that the fast path has let pass: what the slow path needs to go on with it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from chassis.jwt import AccessToken
+from chassis.middleware import RequestState
+from chassis.networks import Address
+from gateway.fast_path.head import Head
+from gateway.fast_path.plans import Plan
+from gateway.limits.headers import rate_limit_headers
+from gateway.limits.limiter import Decision
+from gateway.proxy.begun import Begun
+
+ADMITTED = "gatehouse.admitted"
+"""Where it stands in a scope."""
+
+
+@dataclass(slots=True)  # not frozen: each field of each request would cost a call
+class Admitted:
+    """Who asks for what. *decision* is None on a route without limits."""
+
+    head: Head
+    plan: Plan
+    address: Address
+    authorization: Sequence[str] = field(repr=False)
+    token: AccessToken | None = field(repr=False)
+    state: RequestState
+    decision: Decision | None = None
+    begun: Begun | None = None
+
+    @property
+    def limits(self) -> Mapping[str, str]:
+        """Return what the answer says about the limits."""
+        return rate_limit_headers(self.decision) if self.decision is not None else {}
