@@ -78,9 +78,9 @@ def _sort(head: Head) -> bool:
     """Read the headers; False when one of them is not for here."""
     lines, read = head.lines, head.read
     for line in head.block:
-        name, _, value = line.partition(b":")
+        name, colon, value = line.partition(b":")
         name, value = name.lower(), value.strip(b" \t")
-        kind = _kind_of(name)
+        kind = _kind_of(name) if colon else _Kind.SLOW
         if kind is _Kind.PASSED:
             lines.append(b"%b: %b\r\n" % (name, value))
         elif kind is _Kind.READ and name not in read:

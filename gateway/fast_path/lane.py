@@ -15,6 +15,7 @@ from gateway.fast_path.admitted import ADMITTED, Admitted
 from gateway.fast_path.answer import answer_of
 from gateway.fast_path.exchange import Client, Exchange
 from gateway.fast_path.head import read_head
+from gateway.fast_path.outcomes import Outcomes
 from gateway.limits.limiter import Decision
 from gateway.proxy.forwarding import Proxy
 from gateway.proxy.headers import OutgoingHeaders, who_calls
@@ -35,6 +36,8 @@ class FastPath:
         self._metrics: Metrics = parts.metrics
         self._changes = parts.changes
         self._under_way: dict[Exchange, None] = {}
+        self._outcomes = Outcomes()
+        parts.metrics.registry.register(self._outcomes)
         self._sweeping: asyncio.TimerHandle | None = None
 
         @lru_cache(_REMEMBERED)
@@ -119,6 +122,7 @@ class FastPath:
         self._metrics.in_flight -= 1
         exchange.response_complete = True
         client.write_answer(answer)
+        self._outcomes.answered += 1
         self._record(admitted, connection.status)
         client.on_response_complete()
         return True
@@ -131,6 +135,7 @@ class FastPath:
     def _go_slow(self, exchange: Exchange) -> None:
         """Let the app go on with what was admitted, from where it is."""
         self._under_way.pop(exchange, None)
+        self._outcomes.went_slow += 1
         self._metrics.in_flight -= 1
         scope = _scope(exchange)
         scope[ADMITTED] = exchange.admitted
