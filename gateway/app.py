@@ -18,7 +18,10 @@ from gateway.browser.wiring import browsers
 from gateway.client_changes import ClientChanges
 from gateway.cors import CrossOrigin
 from gateway.edge import Edge, Parts
+from gateway.fast_path.admission import Admission
+from gateway.fast_path.callers import Callers
 from gateway.fast_path.lane import FastPath
+from gateway.fast_path.plans import Plans
 from gateway.fast_path.protocol import protocol_with
 from gateway.forward_auth.door import ForwardAuth, Judges
 from gateway.knowledge import Knowledge, knowledge_of, signers_of
@@ -84,10 +87,15 @@ def build(
         lifespan=lifespan,
         health=health,
         metrics=metrics,
-        protocol=protocol_with(FastPath(parts, proxy, headers)),
+        protocol=protocol_with(_fast_path(parts, proxy, headers)),
         reload=reload,
         doors=_doors(settings, forward_auth, metrics),
     )
+
+
+def _fast_path(parts: Parts, proxy: Proxy, headers: OutgoingHeaders) -> FastPath:
+    plans = Plans(lambda: parts.routes.table, proxy.entrance)
+    return FastPath(parts, Admission(parts, plans, Callers(parts.addresses, headers)))
 
 
 def parts_of(

@@ -8,24 +8,26 @@ from collections.abc import Sequence
 from os import urandom
 
 from chassis.errors import Problem
+from chassis.jwt import AccessToken
 from chassis.middleware import RequestState
-from chassis.networks import Address
 from chassis.tracing import continue_trace
-from gateway.address import limit_key
-from gateway.edge import Parts, demands_of
+from gateway.edge import Parts
+from gateway.errors import TokenRequired
 from gateway.fast_path.admitted import Admitted
+from gateway.fast_path.callers import Callers
 from gateway.fast_path.head import Head
-from gateway.fast_path.plans import Plan, Plans
-from gateway.framing import is_host
+from gateway.fast_path.plans import Plans
 from gateway.limits.limiter import Decision, Demand
+from gateway.routing.table import Route
 
 
 class Admission:
     """Judges by *parts*."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, plans: Plans, callers: Callers) -> None:
         self._parts = parts
-        self._plans = Plans(lambda: parts.routes.table)
+        self._plans = plans
+        self._callers = callers
 
     def admit(self, head: Head, peer: str) -> Admitted | None:
         """Return the request that may pass but for its limits; None is for the slow path.
@@ -35,17 +37,17 @@ class Admission:
         parts, plan = self._parts, self._plans.find(head.path)
         if plan is None or not parts.shedding.idle:
             return None
-        address = self._address(head, peer)
-        if parts.blocks.covers(address) or not self._is_for_us(head.read.get(b"host")):
+        caller = self._callers.find(peer, head.forwarded_for)
+        if parts.blocks.covers(caller.address) or not self._is_for_us(head.host):
             return None
-        admitted = self._identified(head, plan, address)
-        if admitted is None or not parts.open_requests.take_if_free(limit_key(address)):
+        try:
+            token = self._token(plan.route, head.authorization)
+        except Problem:
             return None
-        return admitted
-
-    def demands(self, admitted: Admitted) -> Sequence[Demand]:
-        """Return what the request is counted as."""
-        return demands_of(admitted.plan.route, admitted.address, admitted.token)
+        if not parts.open_requests.take_if_free(caller.key):
+            return None
+        trace = continue_trace(head.traceparent.decode("latin-1") if head.traceparent else None)
+        return Admitted(head, plan, caller, token, RequestState(urandom(16).hex(), trace))
 
     def decide(self, admitted: Admitted, demands: Sequence[Demand]) -> Decision | None:
         """Charge the limits; None when somebody has to be asked."""
@@ -60,28 +62,17 @@ class Admission:
 
     def give_back(self, admitted: Admitted) -> None:
         """Give the place back."""
-        self._parts.open_requests.give_back(limit_key(admitted.address))
-
-    def _address(self, head: Head, peer: str) -> Address:
-        forwarded = head.read.get(b"x-forwarded-for")
-        return self._parts.addresses.find(peer, [forwarded.decode("latin-1")] if forwarded else ())
+        self._parts.open_requests.give_back(admitted.caller.key)
 
     def _is_for_us(self, host: bytes | None) -> bool:
-        if host is None or not is_host(host):
-            return False
-        return not self._parts.hosts or host.decode("ascii").lower() in self._parts.hosts
+        hosts = self._parts.hosts
+        return not hosts or (host is not None and host.decode("ascii").lower() in hosts)
 
-    def _identified(self, head: Head, plan: Plan, address: Address) -> Admitted | None:
-        given = head.read.get(b"authorization")
-        authorization = (given.decode("latin-1"),) if given is not None else ()
-        token = None
-        if plan.route.access != "public":
-            if not authorization:
-                return None  # cookies, or nobody
-            try:
-                token = self._parts.authentication.token_at_once(plan.route, authorization)
-            except Problem:
-                return None
-        traceparent = head.read.get(b"traceparent", b"").decode("latin-1")
-        state = RequestState(request_id=urandom(16).hex(), trace=continue_trace(traceparent))
-        return Admitted(head, plan, address, authorization, token, state)
+    def _token(self, route: Route, authorization: bytes | None) -> AccessToken | None:
+        """Return the caller's token. Raises a Problem for one that does not open *route*."""
+        if route.access == "public":
+            return None
+        if authorization is None:
+            raise TokenRequired  # or cookies: the slow path looks
+        given = (authorization.decode("latin-1"),)
+        return self._parts.authentication.token_at_once(route, given)

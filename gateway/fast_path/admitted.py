@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from chassis.jwt import AccessToken
 from chassis.middleware import RequestState
 from chassis.networks import Address
+from gateway.fast_path.callers import Caller
 from gateway.fast_path.head import Head
 from gateway.fast_path.plans import Plan
 from gateway.limits.headers import rate_limit_headers
-from gateway.limits.limiter import Decision
+from gateway.limits.limiter import Decision, Demand
 from gateway.proxy.begun import Begun
 
 ADMITTED = "gatehouse.admitted"
@@ -22,12 +23,29 @@ class Admitted:
 
     head: Head
     plan: Plan
-    address: Address
-    authorization: Sequence[str] = field(repr=False)
+    caller: Caller
     token: AccessToken | None = field(repr=False)
     state: RequestState
     decision: Decision | None = None
     begun: Begun | None = None
+
+    @property
+    def address(self) -> Address:
+        """Return the client's."""
+        return self.caller.address
+
+    @property
+    def demands(self) -> Sequence[Demand]:
+        """Return what the request is counted as."""
+        user = str(self.token.sub) if self.token is not None else None
+        key = self.caller.key
+        return [limit.demand(address=key, user=user) for limit in self.plan.route.limits]
+
+    @property
+    def authorization(self) -> Sequence[str]:
+        """Return the values of that header."""
+        given = self.head.authorization
+        return () if given is None else (given.decode("latin-1"),)
 
     @property
     def limits(self) -> Mapping[str, str]:

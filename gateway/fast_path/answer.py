@@ -1,76 +1,111 @@
-"""The answer of an upstream, as the client gets it, where nothing in it needs a second look."""
+"""Answers that are read at a glance: in one piece, and with nothing that wants a second look.
 
-from collections.abc import Iterable
+Narrower than any parser: what does not match is left to the parser, and to the slow path.
+"""
+
+import re
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from chassis.http1.connection import Connection
-from gateway.cycle import is_clean
-from gateway.fast_path.admitted import Admitted
-from gateway.limits.headers import rate_limit_of
-from gateway.proxy.headers import NO_BODY, PRODUCT_HEADERS, Way, may_say, way_out
+from chassis.http1.connection import MAX_ANSWER_HEADERS
+from chassis.http1.ending import MAX_ANSWER_HEADER_BYTES
+from gateway.fast_path.lines import CONTROLS, DROPPED, NAME, PASSED, SLOW, Lines, Reading
+from gateway.proxy.headers import Way, may_say, way_out
 
-_NOSNIFF = b"x-content-type-options"
-_PRODUCT_LINES = b"".join(b"%b: %b\r\n" % header for header in PRODUCT_HEADERS)
-_WITHOUT_NOSNIFF = b"".join(b"%b: %b\r\n" % h for h in PRODUCT_HEADERS if h[0] != _NOSNIFF)
-_OURS = b"gatehouse-"
-# What the gateway says too, or what may name other headers: it is for the slow path to combine.
-_SECOND_LOOK = frozenset({b"connection", b"ratelimit", b"ratelimit-policy", b"vary"})
-_HARMLESS = frozenset({(b"connection", b"keep-alive"), (b"connection", b"close")})
+# RFC 9112 §4; 204 and 304 have no body, whatever their headers say.
+_STATUS = re.compile(rb"HTTP/1\.1 (?!204|304)([2-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?")
+# What the gateway says too, what speaks to it, and what is about the connection.
+_SLOW = frozenset({b"connection", b"ratelimit", b"ratelimit-policy", b"transfer-encoding"})
+_SIZE = re.compile(rb"[0-9]{1,9}")
+# Told again and again, and no secret of anybody.
+_KEPT = frozenset(
+    {
+        b"access-control-allow-origin",
+        b"cache-control",
+        b"connection",
+        b"content-encoding",
+        b"content-language",
+        b"content-length",
+        b"content-type",
+        b"keep-alive",
+        b"server",
+        b"vary",
+        b"x-content-type-options",
+        b"x-powered-by",
+    }
+)
 
 
-def answer_of(
-    connection: Connection,
-    admitted: Admitted,
-    *,
-    common: Iterable[tuple[bytes, bytes]],
-    vary: bool,
-) -> bytes | None:
-    """Return the whole answer; None is for the slow path to give.
+_LENGTH, _NOSNIFF, _VARY = "length", "nosniff", "varies"
 
-    *common* are headers of every answer; with *vary* it depends on the calling page's origin.
+
+class Answer:
+    """A whole answer: `lines` are those the client gets.
+
+    `nosniff` and `varies` say that the upstream has said these itself.
     """
-    upstreams = _upstreams_lines(connection, vary=vary)
-    if upstreams is None:
-        return None
-    lines = [STATUS_LINE[connection.status]]
-    lines += [b"%b: %b\r\n" % header for header in common]
-    lines += upstreams
-    if admitted.decision is not None:
-        rate_limit = rate_limit_of(admitted.decision).encode()
-        lines.append(b"ratelimit-policy: %b\r\n" % admitted.plan.policies)
-        lines.append(b"ratelimit: %b\r\n" % rate_limit)
-    if vary:
-        lines.append(b"vary: Origin\r\n")
-    lines.append(b"x-request-id: %b\r\n" % admitted.state.request_id.encode())
-    count = len(lines)
-    nosniff_said = any([line.startswith(_NOSNIFF) for line in upstreams])  # noqa: C419 - half the time
-    lines.insert(-1, _WITHOUT_NOSNIFF if nosniff_said else _PRODUCT_LINES)
-    head = b"".join(lines)
-    if not is_clean(head, count + len(PRODUCT_HEADERS) - nosniff_said):
-        return None
-    return b"%b\r\n%b" % (head, connection.read() or b"")
+
+    __slots__ = ("body", "lines", "nosniff", "status", "varies")
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self.status = status
+        self.body = body
+        self.lines = [STATUS_LINE[status]]
+        self.nosniff = self.varies = False
 
 
-def _upstreams_lines(connection: Connection, *, vary: bool) -> list[bytes] | None:
-    lines, has_length = [], connection.status in NO_BODY
-    for name, value in connection.headers:
-        if name in _SECOND_LOOK and not _is_plain(name, value, vary=vary):
-            return None
-        if name.startswith(_OURS):
-            return None
-        way = way_out(name)
-        if way is Way.DROPPED or (way is Way.JUDGED and not may_say(name, value)):
+def read_answer(data: bytes) -> Answer | None:
+    """Return the answer that *data* is, whole and nothing else; None is for the parser."""
+    head, end, body = data.partition(b"\r\n\r\n")
+    status_line, *block = head.split(b"\r\n")
+    ends = len(block)
+    if not end or ends > MAX_ANSWER_HEADERS or len(head) > MAX_ANSWER_HEADER_BYTES:
+        return None
+    status = _STATUS.fullmatch(status_line)
+    if status is None or not head.count(b"\r") == head.count(b"\n") == ends:
+        return None
+    answer = Answer(int(status[1]), body)
+    return answer if _sort(block, answer) else None
+
+
+def _sort(block: list[bytes], answer: Answer) -> bool:
+    """Read the headers; False when one of them is not for here, or the length is not certain."""
+    lines, lengths, known = answer.lines, 0, _LINES.known
+    for line in block:
+        kind, said = known(line) or _LINES.read(line)
+        if kind is DROPPED:
             continue
-        if name == b"content-length":
-            if connection.status in NO_BODY:
-                continue
-            has_length = True
-        elif name == b"content-type" and value.endswith(b"json"):
-            value += b"; charset=utf-8"  # noqa: PLW2901 - the same header
-        lines.append(b"%b: %b\r\n" % (name, value))
-    return lines if has_length else None
+        if kind is SLOW:
+            return False
+        lines.append(said)
+        if kind is _LENGTH:
+            lengths += 1
+            if int(said[len(b"content-length: ") :]) != len(answer.body):
+                return False
+        elif kind is not PASSED:
+            setattr(answer, kind, True)
+    return lengths == 1
 
 
-def _is_plain(name: bytes, value: bytes, *, vary: bool) -> bool:
-    return (name, value.lower()) in _HARMLESS or (name == b"vary" and not vary)
+def _read(line: bytes) -> tuple[bytes, Reading]:
+    name, colon, value = line.partition(b":")
+    name, value = name.lower(), value.strip(b" \t")
+    if not colon or not NAME.fullmatch(name) or line.translate(None, CONTROLS) != line:
+        return name, (SLOW, b"")
+    said = b"%b: %b\r\n" % (name, value)
+    if name == b"content-length":
+        return name, (_LENGTH if _SIZE.fullmatch(value) else SLOW, said)
+    if name == b"connection" and value.lower() == b"keep-alive":
+        return name, (DROPPED, b"")
+    if name in _SLOW or name.startswith(b"gatehouse-"):
+        return name, (SLOW, b"")
+    way = way_out(name)
+    if way is Way.DROPPED or (way is Way.JUDGED and not may_say(name, value)):
+        return name, (DROPPED, b"")
+    if name == b"content-type" and value.endswith(b"json"):
+        said = b"%b: %b; charset=utf-8\r\n" % (name, value)
+    return name, (_MARKED.get(name, PASSED), said)
+
+
+_MARKED = {b"x-content-type-options": _NOSNIFF, b"vary": _VARY}
+_LINES = Lines(_read, _KEPT)

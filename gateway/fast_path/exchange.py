@@ -1,13 +1,16 @@
 """One request on the fast path, from its admission to its answer, or to where it goes slow."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from chassis.http1.connection import Connection
+from chassis.logs import get_logger
 from gateway.fast_path.admitted import Admitted
+from gateway.fast_path.answer import Answer, read_answer
+from gateway.fast_path.writing import request_of
 
-_WAITED_FOR = 64 * 1024
-"""An announced body up to so many bytes is answered as a whole, unless it takes its time."""
+log = get_logger(__name__)
 
 
 class Client(Protocol):
@@ -21,26 +24,23 @@ class Client(Protocol):
     def common_headers(self) -> Sequence[tuple[bytes, bytes]]:
         """What every answer says."""
 
-    def scope_of(
-        self, path: bytes, query: bytes, headers: list[tuple[bytes, bytes]]
-    ) -> dict[str, Any]:
-        """Return the ASGI scope of a GET."""
+    @property
+    def takes_answers(self) -> bool:
+        """Whether an answer that is written now is sent at once."""
 
     def hold(self, exchange: "Exchange") -> None:
         """Let *exchange* be what is being answered."""
 
+    def finish(self, answer: bytes) -> None:
+        """Write a whole answer, and go on to the next request."""
+
     def serve(self, scope: dict[str, Any], instead_of: "Exchange") -> None:
         """Let the app answer in the place of *instead_of*."""
 
-    def write_answer(self, data: bytes) -> None:
-        """Write a whole answer."""
-
-    def on_response_complete(self) -> None:
-        """Go on to the next request."""
-
-    @property
-    def takes_answers(self) -> bool:
-        """Whether an answer that is written now is sent at once."""
+    def scope_of(
+        self, path: bytes, query: bytes, headers: list[tuple[bytes, bytes]]
+    ) -> dict[str, Any]:
+        """Return the ASGI scope of a GET."""
 
 
 class _Nobody:
@@ -62,7 +62,6 @@ class Exchange:
         "_go_slow",
         "admitted",
         "client",
-        "connection",
         "disconnected",
         "keep_alive",
         "message_event",
@@ -76,55 +75,49 @@ class Exchange:
         admitted: Admitted,
         client: Client,
         *,
-        finish: "Callable[[Exchange], bool]",
+        finish: "Callable[[Exchange, Connection, Answer], bool]",
         go_slow: "Callable[[Exchange], None]",
     ) -> None:
         self.admitted = admitted
         self.client = client
         self._finish = finish
         self._go_slow = go_slow
-        self.connection: Connection | None = None
         self.keep_alive = True
         self.disconnected = self.more_body = False
         self.response_started = self.response_complete = False
         self.message_event = _NOBODY
 
-    def ask(self, connection: Connection, request: bytes) -> None:
-        """Send *request*, and be called when there is news of its answer."""
-        self.connection = connection
-        connection.begin(request, bodyless=False)
-        connection.call_at_news(self._heard)
+    def ask(self, connection: Connection, authority: bytes) -> None:
+        """Send the request as *authority* gets it, and be offered its answer."""
+        try:
+            request = request_of(self.admitted, authority)
+        except Exception:
+            log.exception("fast_path.crashed")
+            connection.close()  # the slow path takes it for stale, and opens another
+            self.leave()
+        else:
+            take = partial(self._take, connection)
+            connection.begin(request, bodyless=False, take=take)
 
     def leave(self) -> None:
         """Go slow, wherever it is."""
-        if self.connection is not None:
-            self.connection.call_at_news(None)
         self.response_complete = True
         self._go_slow(self)
 
-    def _heard(self) -> None:
-        connection = self.connection
-        if connection is None or self.response_complete:
-            return
-        if not connection.finished and not connection.failed and self._is_coming(connection):
-            connection.call_at_news(self._heard)
-        elif not (
-            connection.finished
-            and self.keep_alive
-            and self.client.takes_answers
-            and self._finish(self)
-        ):
+    def _take(self, connection: Connection, data: bytes) -> bool:
+        """Give the answer that *data* is, or go slow; say whether it was given."""
+        if self.response_complete:
+            return False
+        try:
+            if self.keep_alive and self.client.takes_answers:
+                answer = read_answer(data)
+                if answer is not None and self._finish(self, connection, answer):
+                    return True
+        except Exception:
+            log.exception("fast_path.crashed")
+        if not self.response_complete:
             self.leave()
-
-    def _is_coming(self, connection: Connection) -> bool:
-        """Say whether the rest of the answer is waited for: it is short, and it is known how long.
-
-        Of any other the client gets what there is as soon as it is there.
-        """
-        if not connection.status:
-            return True
-        length = connection.content_length
-        return length is not None and length <= _WAITED_FOR
+        return False
 
 
 _NOBODY = _Nobody()

@@ -2,49 +2,38 @@
 
 import asyncio
 import time
-from functools import lru_cache
 from typing import Any
 
-from chassis.logs import Bound
+from chassis.http1.connection import Connection
+from chassis.logs import Bound, writes
 from chassis.metrics import Metrics
 from chassis.middleware import record
-from chassis.networks import Address
 from gateway.edge import Parts
 from gateway.fast_path.admission import Admission
 from gateway.fast_path.admitted import ADMITTED, Admitted
-from gateway.fast_path.answer import answer_of
+from gateway.fast_path.answer import Answer
 from gateway.fast_path.exchange import Client, Exchange
 from gateway.fast_path.head import read_head
 from gateway.fast_path.outcomes import Outcomes
+from gateway.fast_path.writing import AnswerWriter
 from gateway.limits.limiter import Decision
-from gateway.proxy.forwarding import Proxy
-from gateway.proxy.headers import OutgoingHeaders, who_calls
 
 PATIENCE_SECONDS = 0.05
 """What has no answer by then goes slow: there it has its timeouts."""
 
-_REMEMBERED = 4096
-
 
 class FastPath:
-    """Serves what it can of a client's requests; *headers* are those of the proxy."""
+    """Serves what it can of a client's requests."""
 
-    def __init__(self, parts: Parts, proxy: Proxy, headers: OutgoingHeaders) -> None:
-        self._admission = Admission(parts)
-        self._proxy = proxy
-        self._vary = parts.origins.vary
+    def __init__(self, parts: Parts, admission: Admission) -> None:
+        self._admission = admission
+        self._writer = AnswerWriter(vary=parts.origins.vary)
         self._metrics: Metrics = parts.metrics
         self._changes = parts.changes
         self._under_way: dict[Exchange, None] = {}
+        self._sweeping: asyncio.TimerHandle | None = None
         self._outcomes = Outcomes()
         parts.metrics.registry.register(self._outcomes)
-        self._sweeping: asyncio.TimerHandle | None = None
-
-        @lru_cache(_REMEMBERED)
-        def forwarded(address: Address) -> bytes:
-            return b"".join([b"%b: %b\r\n" % header for header in headers.forwarded(address)])
-
-        self._forwarded = forwarded
 
     def take(self, client: Client, data: bytes) -> bool:
         """Serve the request that *data* is, or say that it is not for the fast path."""
@@ -56,7 +45,7 @@ class FastPath:
         if not admitted.plan.route.limits:
             self._begin(exchange)
             return True
-        demands = self._admission.demands(admitted)
+        demands = admitted.demands
         decision = self._admission.decide(admitted, demands)
         if decision is None:
             client.hold(exchange)
@@ -85,52 +74,41 @@ class FastPath:
         """Ask the upstream, over a kept connection where it is free to be asked at once."""
         admitted = exchange.admitted
         exchange.client.hold(exchange)
-        self._changes.note(admitted.address)
+        self._changes.note(admitted.caller.address)
         self._metrics.in_flight += 1
-        begun = admitted.begun = self._proxy.begin(admitted.plan.route, admitted.plan.upstream)
+        begun = admitted.begun = admitted.plan.entrance.begin()
         if begun is None or begun.connection is None:
             exchange.leave()
             return
         self._under_way[exchange] = None
         if self._sweeping is None:
             self._sweep_later()
-        exchange.ask(begun.connection, self._request(admitted, begun.found[0].authority))
+        exchange.ask(begun.connection, begun.found[0].authority)
 
-    def _request(self, admitted: Admitted, authority: bytes) -> bytes:
-        head, state = admitted.head, admitted.state
-        target = b"%b?%b" % (head.path, head.query) if head.query else head.path
-        lines = [b"GET %b HTTP/1.1\r\nhost: %b\r\n" % (target, authority), *head.lines]
-        lines.append(self._forwarded(admitted.address))
-        said = f"x-request-id: {state.request_id}\r\ntraceparent: {state.trace}\r\n"
-        lines.append(said.encode())
-        if admitted.token is not None:
-            lines += [b"%b: %b\r\n" % header for header in who_calls(admitted.token)]
-        lines.append(b"\r\n")
-        return b"".join(lines)
-
-    def _finish(self, exchange: Exchange) -> bool:
+    def _finish(self, exchange: Exchange, connection: Connection, answer: Answer) -> bool:
         """Give the answer that is there as a whole; False when it wants a second look."""
-        admitted, client, connection = exchange.admitted, exchange.client, exchange.connection
-        if connection is None or admitted.begun is None:
-            return False
-        answer = answer_of(connection, admitted, common=client.common_headers, vary=self._vary)
-        if answer is None:
+        admitted, begun = exchange.admitted, exchange.admitted.begun
+        data = self._writer.write(answer, admitted, exchange.client.common_headers)
+        if data is None or begun is None:
             return False
         del self._under_way[exchange]
-        self._proxy.end(admitted.begun, connection, admitted.plan.route)
+        connection.taken()
+        admitted.plan.entrance.end(begun, connection, answer.status)
         self._admission.give_back(admitted)
         self._metrics.in_flight -= 1
-        exchange.response_complete = True
-        client.write_answer(answer)
         self._outcomes.answered += 1
-        self._record(admitted, connection.status)
-        client.on_response_complete()
+        exchange.response_complete = True
+        exchange.client.finish(data)
+        self._record(admitted, answer.status)
         return True
 
     def _record(self, admitted: Admitted, status: int) -> None:
-        state = admitted.state
-        with Bound({"request_id": state.request_id, "trace_id": state.trace.trace_id}):
-            record(self._metrics, state, "GET", admitted.plan.route.path, status)
+        state, route = admitted.state, admitted.plan.route
+        if writes("info"):
+            with Bound({"request_id": state.request_id, "trace_id": state.trace.trace_id}):
+                record(self._metrics, state, "GET", route.path, status)
+        else:
+            record(self._metrics, state, "GET", route.path, status)
 
     def _go_slow(self, exchange: Exchange) -> None:
         """Let the app go on with what was admitted, from where it is."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from chassis.errors import Problem
 from gateway.limits.headers import policies_of
 from gateway.paths import segments_of
+from gateway.proxy.entrance import Entrance
 from gateway.routing.table import Route, RouteTable, Upstream
 
 _MOST_PATHS = 4096
@@ -14,19 +15,22 @@ _ACCESSES = frozenset({"public", "user"})
 class Plan:
     """One route of a product that the fast path serves."""
 
-    __slots__ = ("policies", "route", "upstream")
+    __slots__ = ("entrance", "policies", "route")
 
-    def __init__(self, route: Route, upstream: Upstream) -> None:
+    def __init__(self, route: Route, entrance: Entrance) -> None:
         self.route = route
-        self.upstream = upstream
-        self.policies = policies_of(route.limits).encode()
+        self.entrance = entrance
+        self.policies = b"ratelimit-policy: %b\r\n" % policies_of(route.limits).encode()
 
 
 class Plans:
-    """Finds the plan of a path; *table* gives the routes in force."""
+    """Finds the plan of a path; *table* gives the routes in force, *entrance* leads behind one."""
 
-    def __init__(self, table: Callable[[], RouteTable]) -> None:
+    def __init__(
+        self, table: Callable[[], RouteTable], entrance: Callable[[Route, Upstream], Entrance]
+    ) -> None:
         self._table = table
+        self._entrance = entrance
         self._known_table: RouteTable | None = None
         self._by_path: dict[bytes, Plan | None] = {}
 
@@ -41,17 +45,18 @@ class Plans:
         except KeyError:
             if len(self._by_path) >= _MOST_PATHS:
                 self._by_path.clear()
-            plan = self._by_path[path] = _plan_of(table, path)
+            plan = self._by_path[path] = self._plan_of(table, path)
             return plan
 
-
-def _plan_of(table: RouteTable, path: bytes) -> Plan | None:
-    try:
-        route = table.find(segments_of(path), "GET")
-    except Problem:
-        return None
-    upstream = route.upstream
-    if upstream is None or upstream.service or route.access not in _ACCESSES:
-        return None
-    is_plain = not (route.session or route.websocket or route.headers.changes)
-    return Plan(route, upstream) if is_plain and not route.forward_token else None
+    def _plan_of(self, table: RouteTable, path: bytes) -> Plan | None:
+        try:
+            route = table.find(segments_of(path), "GET")
+        except Problem:
+            return None
+        upstream = route.upstream
+        if upstream is None or upstream.service or route.access not in _ACCESSES:
+            return None
+        is_plain = not (route.session or route.websocket or route.headers.changes)
+        if not is_plain or route.forward_token:
+            return None
+        return Plan(route, self._entrance(route, upstream))

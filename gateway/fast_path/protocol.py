@@ -40,9 +40,10 @@ class FastProtocol(GatewayProtocol):
         current: Any = exchange  # what uvicorn looks at is there
         self.cycle = current
 
-    def write_answer(self, data: bytes) -> None:
-        """Write a whole answer."""
-        self.transport.write(data)
+    def finish(self, answer: bytes) -> None:
+        """Write a whole answer, and go on to the next request."""
+        self.transport.write(answer)
+        self.on_response_complete()
 
     def serve(self, scope: dict[str, Any], instead_of: Exchange) -> None:
         """Let the app answer in the place of *instead_of*; others may wait behind it by now."""

@@ -9,7 +9,6 @@ from starlette.types import Receive, Send
 
 from chassis.assertions import AssertionSigner
 from chassis.background import Background
-from chassis.http1.connection import Connection
 from chassis.http1.connections import Connections
 from chassis.http1.trouble import Trouble
 from chassis.logs import get_logger
@@ -21,13 +20,13 @@ from gateway.errors import (
     UpstreamSlow,
     UpstreamUnavailable,
 )
-from gateway.proxy.begun import Begun
 from gateway.proxy.body import CLIENT_CLOSED, ClientGone, Leash, Patience, RequestBody
 from gateway.proxy.call import Call, Content
+from gateway.proxy.entrance import Entrance
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.headers import OutgoingHeaders, answer_headers
 from gateway.proxy.inbound import Inbound
-from gateway.proxy.sending import Sender, explain, note
+from gateway.proxy.sending import Sender, explain
 from gateway.proxy.upstreams import Upstreams
 from gateway.routing.table import Route, Upstream
 from gateway.streams import OpenStreams
@@ -83,29 +82,11 @@ class Proxy:
         """Check the health of the upstreams that want it, for ever; the supervised task."""
         await self._upstreams.watch(background, self._connections)
 
-    def begin(self, route: Route, upstream: Upstream) -> Begun | None:
-        """Begin an exchange where nothing has to be waited for; None when something has.
-
-        Its connection is kept from before and is to be asked, or None: then one is to be opened.
-        """
+    def entrance(self, route: Route, upstream: Upstream) -> Entrance:
+        """Return the way to *upstream* for requests to *route* that do not wait."""
         slots = self._upstreams.slots(upstream, route.bulkhead)
-        if not slots.take():
-            return None
-        found = self._upstreams.addresses(upstream).find()
-        if found is None:
-            slots.give_back()
-            return None
-        return Begun(slots, found, self._connections.find(found[0].origin, route.bulkhead))
-
-    def end(self, begun: Begun, connection: Connection, route: Route) -> None:
-        """End an exchange that was begun here, and whose answer was taken whole."""
-        address, passage = begun.found
-        note(connection.status, address, passage, own=False)
-        if connection.kept_alive:
-            self._connections.keep(connection, address.origin, route.bulkhead)
-        else:
-            connection.close()
-        begun.give_back()
+        addresses = self._upstreams.addresses(upstream)
+        return Entrance(slots, addresses, self._connections, route.bulkhead)
 
     async def forward(self, request: Inbound, receive: Receive, send: Send) -> None:
         """Pass *request* on and its answer back.

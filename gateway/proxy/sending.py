@@ -15,16 +15,13 @@ from chassis.http1.trouble import CannotConnect, ConnectTimedOut, HungUp, Troubl
 from chassis.metrics import Metrics
 from gateway.address import text_of
 from gateway.errors import UpstreamFailed, UpstreamSlow, UpstreamUnavailable
-from gateway.proxy.addresses import Address, Addresses, Found
+from gateway.proxy.addresses import Address, Addresses, Found, note
 from gateway.proxy.body import ClientGone
-from gateway.proxy.breaker import Passage
 from gateway.proxy.call import Call, Content
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.headers import OutgoingHeaders
 from gateway.proxy.inbound import Inbound
 
-# Said of itself by an upstream, or by a proxy of its own in front of it.
-_CANNOT_WORK = frozenset({502, 503, 504})
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 # RFC 9110 §8.6: a length of 0 is said where a body could be expected.
 _WITH_BODY = frozenset({"PATCH", "POST", "PUT", "QUERY"})
@@ -198,15 +195,3 @@ def explain(error: Exception, exchange: Exchange) -> Problem | ClientGone:
     if isinstance(error, TimeoutError):
         return UpstreamSlow()
     return UpstreamFailed()
-
-
-def note(status: int, address: Address, passage: Passage, *, own: bool) -> None:
-    """Tell the breaker of an answer.
-
-    Our own services are alive when they answer: their 503 speaks of one route, such as logins that
-    wait for a hash, and must not take the others with it.
-    """
-    if status in _CANNOT_WORK and not own:
-        address.breaker.overloaded(passage)
-    else:
-        address.breaker.answered(passage)

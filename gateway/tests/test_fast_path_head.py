@@ -20,7 +20,7 @@ class TestReadAtAGlance:
         head = read_head(PLAIN)
         assert head is not None
         assert (head.path, head.query) == (b"/a/b", b"c=d")
-        assert head.read == {b"host": b"x"}
+        assert (head.host, head.authorization, head.traceparent) == (b"x", None, None)
         assert head.lines == [b"accept: */*\r\n"]
         assert head.fields() == [(b"host", b"x"), (b"accept", b"*/*")]
 
