@@ -7,6 +7,7 @@ from gateway.address import ClientAddresses, limit_key
 from gateway.proxy.headers import OutgoingHeaders
 
 _REMEMBERED = 4096
+_LONGEST = 256
 
 
 class Caller:
@@ -24,9 +25,15 @@ class Callers:
     """Finds the caller by the peer and the one X-Forwarded-For of a request."""
 
     def __init__(self, addresses: ClientAddresses, headers: OutgoingHeaders) -> None:
-        @lru_cache(_REMEMBERED)
-        def find(peer: str, forwarded_for: bytes | None) -> Caller:
-            told = () if forwarded_for is None else (forwarded_for.decode("latin-1"),)
-            return Caller(addresses.find(peer, told), headers)
+        self._addresses = addresses
+        self._headers = headers
+        self._known = lru_cache(_REMEMBERED)(self._find)
 
-        self.find = find
+    def find(self, peer: str, forwarded_for: bytes | None) -> Caller:
+        """Return the caller; *peer* is the address at the other end of the connection."""
+        is_short = forwarded_for is None or len(forwarded_for) <= _LONGEST
+        return (self._known if is_short else self._find)(peer, forwarded_for)
+
+    def _find(self, peer: str, forwarded_for: bytes | None) -> Caller:
+        told = () if forwarded_for is None else (forwarded_for.decode("latin-1"),)
+        return Caller(self._addresses.find(peer, told), self._headers)

@@ -9,6 +9,7 @@ from chassis.logs import get_logger
 from gateway.fast_path.admitted import Admitted
 from gateway.fast_path.answer import Answer, read_answer
 from gateway.fast_path.writing import request_of
+from gateway.proxy.begun import Begun
 
 log = get_logger(__name__)
 
@@ -87,13 +88,13 @@ class Exchange:
         self.response_started = self.response_complete = False
         self.message_event = _NOBODY
 
-    def ask(self, connection: Connection, authority: bytes) -> None:
-        """Send the request as *authority* gets it, and be offered its answer."""
+    def ask(self, begun: Begun, connection: Connection) -> None:
+        """Send the request over the *connection* of *begun*, and be offered its answer."""
         try:
-            request = request_of(self.admitted, authority)
+            request = request_of(self.admitted, begun.found[0].authority)
         except Exception:
             log.exception("fast_path.crashed")
-            connection.close()  # the slow path takes it for stale, and opens another
+            begun.drop()
             self.leave()
         else:
             take = partial(self._take, connection)

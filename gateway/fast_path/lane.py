@@ -83,7 +83,7 @@ class FastPath:
         self._under_way[exchange] = None
         if self._sweeping is None:
             self._sweep_later()
-        exchange.ask(begun.connection, begun.found[0].authority)
+        exchange.ask(begun, begun.connection)
 
     def _finish(self, exchange: Exchange, connection: Connection, answer: Answer) -> bool:
         """Give the answer that is there as a whole; False when it wants a second look."""

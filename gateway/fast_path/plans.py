@@ -9,6 +9,7 @@ from gateway.proxy.entrance import Entrance
 from gateway.routing.table import Route, RouteTable, Upstream
 
 _MOST_PATHS = 4096
+_LONGEST_PATH = 256
 _ACCESSES = frozenset({"public", "user"})
 
 
@@ -43,10 +44,16 @@ class Plans:
         try:
             return self._by_path[path]
         except KeyError:
-            if len(self._by_path) >= _MOST_PATHS:
-                self._by_path.clear()
-            plan = self._by_path[path] = self._plan_of(table, path)
+            plan = self._plan_of(table, path)
+            self._remember(path, plan)
             return plan
+
+    def _remember(self, path: bytes, plan: Plan | None) -> None:
+        if len(path) > _LONGEST_PATH:
+            return
+        if len(self._by_path) >= _MOST_PATHS:
+            self._by_path.clear()
+        self._by_path[path] = plan
 
     def _plan_of(self, table: RouteTable, path: bytes) -> Plan | None:
         try:

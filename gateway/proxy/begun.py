@@ -24,15 +24,16 @@ class Begun:
 
     async def __aexit__(self, *_: object) -> None:
         """Give the slot back."""
-        if self.connection is not None:
-            self.connection.close()
-        self.give_back()
+        self.drop()
+        self._slots.give_back()
 
     def claim(self) -> Connection | None:
         """Return the connection that has the request, once: from then on it is the caller's."""
         connection, self.connection = self.connection, None
         return connection
 
-    def give_back(self) -> None:
-        """Give the slot back."""
-        self._slots.give_back()
+    def drop(self) -> None:
+        """Close the connection, unless somebody has claimed it: nobody was asked over it."""
+        connection = self.claim()
+        if connection is not None:
+            connection.close()

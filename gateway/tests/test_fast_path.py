@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import gateway.fast_path.exchange
 from chassis.testing import eventually
 from gateway.protocol import GatewayProtocol
 from gateway.tests.signing import Subject
@@ -254,3 +255,50 @@ class TestALostConnection:
             answer = await both.ask("fast", get(both.world))
             assert answer.startswith(b"HTTP/1.1 200")
         assert len(both.world.shop.seen) == 41
+
+
+class TestADefectOfOurs:
+    """What nobody foresaw costs time, not the request."""
+
+    async def test_in_writing_the_request(
+        self, both: Both, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The slow path writes it."""
+        await both.ask("slow", get(both.world))
+        monkeypatch.setattr(gateway.fast_path.exchange, "request_of", _broken)
+        assert (await both.ask("fast", get(both.world))).startswith(b"HTTP/1.1 200")
+        assert served(both.world) == {"answered": 0, "went_slow": 1}
+        assert "fast_path.crashed" in capsys.readouterr().out
+
+    async def test_in_reading_the_answer(
+        self, both: Both, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The parser reads it; the upstream was asked once."""
+        await both.ask("slow", get(both.world))
+        both.world.shop.seen.clear()
+        monkeypatch.setattr(gateway.fast_path.exchange, "read_answer", _broken)
+        assert (await both.ask("fast", get(both.world))).startswith(b"HTTP/1.1 200")
+        assert len(both.world.shop.seen) == 1
+        assert both.world.gateway.metrics.in_flight == 0
+        assert "fast_path.crashed" in capsys.readouterr().out
+
+
+def _broken(*_: object) -> None:
+    raise ZeroDivisionError
+
+
+class TestWhatItRemembers:
+    """Nobody fills the gateway's memory by asking."""
+
+    async def test_is_bounded(self, both: Both) -> None:
+        """Neither by many paths and addresses, nor by long ones."""
+        admission = both.world.gateway.protocol.fast_path._admission  # type: ignore[union-attr]
+        plans, callers = admission._plans, admission._callers
+        for number in range(5000):
+            plans.find(b"/shop/%d" % number)
+            callers.find("192.0.2.1", b"198.51.100.%d" % number)
+        plans.find(b"/shop/" + b"x" * 300)
+        callers.find("192.0.2.1", b"1" * 300)
+        assert len(plans._by_path) == 5000 - 4096
+        assert callers._known.cache_info().currsize == 4096
+        assert plans.find(b"/shop/" + b"x" * 300).route.path == "/shop/{rest...}"
