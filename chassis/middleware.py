@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import urandom
 
 from starlette.datastructures import Headers
@@ -56,6 +56,8 @@ class RequestState:
     problem_code: str | None = None
     headers: RawHeaders = OWN_HEADERS
     """What the answer gets unless it says it itself; fewer for a foreign service's answers."""
+    began: float = field(default_factory=time.perf_counter)
+    """When the request arrived, by the clock of `time.perf_counter`."""
 
 
 def state_of(scope: Scope) -> RequestState:
@@ -98,7 +100,9 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        state = scope["gatehouse"] = self._state(scope["headers"])
+        # It is there already for a request that did not begin here (`gateway.fast_path`).
+        state = scope.setdefault("gatehouse", None) or self._state(scope["headers"])
+        scope["gatehouse"] = state
         status = 0
 
         async def send_with_headers(message: Message) -> None:
@@ -108,7 +112,6 @@ class RequestMiddleware:
                 message["headers"] = _complete(message.get("headers", ()), state)
             await send(message)
 
-        started = time.perf_counter()
         with Bound({"request_id": state.request_id, "trace_id": state.trace.trace_id}):
             self._metrics.in_flight += 1
             try:
@@ -121,7 +124,8 @@ class RequestMiddleware:
                     await answer(problem, scope, receive, send_with_headers)
             finally:
                 self._metrics.in_flight -= 1
-                self._record(scope, state, status, time.perf_counter() - started)
+                route = getattr(scope.get("route"), "path", "unmatched")
+                record(self._metrics, state, scope["method"], route, status)
 
     def _state(self, headers: RawHeaders) -> RequestState:
         given = traceparent = ""
@@ -133,22 +137,6 @@ class RequestMiddleware:
         return RequestState(
             request_id=given if _REQUEST_ID.fullmatch(given) else urandom(16).hex(),
             trace=continue_trace(traceparent),
-        )
-
-    def _record(self, scope: Scope, state: RequestState, status: int, seconds: float) -> None:
-        method, route = scope["method"], getattr(scope.get("route"), "path", "unmatched")
-        self._metrics.answered(method, route, status, seconds=seconds)
-        if state.problem_code:
-            self._metrics.problems.labels(state.problem_code).inc()
-        elif status < _CLIENT_ERROR and not writes("info"):
-            return
-        _level(route, status)(
-            "request.answered",
-            method=method,
-            route=route,
-            status=status,
-            milliseconds=round(seconds * 1000, 1),
-            **({"reason": state.problem_code} if state.problem_code else {}),
         )
 
 
@@ -194,6 +182,24 @@ class AssertionMiddleware:
             if path.startswith(prefix):
                 return issuers
         return frozenset() if path.startswith("/internal/") else frozenset({"gateway"})
+
+
+def record(metrics: Metrics, state: RequestState, method: str, route: str, status: int) -> None:
+    """Count a request that is over and write its line; 0 is the status of one without an answer."""
+    seconds = time.perf_counter() - state.began
+    metrics.answered(method, route, status, seconds=seconds)
+    if state.problem_code:
+        metrics.problems.labels(state.problem_code).inc()
+    elif status < _CLIENT_ERROR and not writes("info"):
+        return
+    _level(route, status)(
+        "request.answered",
+        method=method,
+        route=route,
+        status=status,
+        milliseconds=round(seconds * 1000, 1),
+        **({"reason": state.problem_code} if state.problem_code else {}),
+    )
 
 
 def _level(route: str, status: int) -> Callable[..., None]:

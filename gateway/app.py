@@ -16,9 +16,15 @@ from chassis.settings import refused
 from gateway.address import ClientAddresses
 from gateway.block_feed import BINDINGS as BLOCKS
 from gateway.browser.wiring import browsers
+from gateway.client_changes import ClientChanges
 from gateway.connections.wiring import protocols_of
 from gateway.cors import CrossOrigin
 from gateway.edge import Edge, Parts
+from gateway.fast_path.admission import Admission
+from gateway.fast_path.callers import Callers
+from gateway.fast_path.lane import FastPath
+from gateway.fast_path.plans import Plans
+from gateway.fast_path.protocol import protocol_with
 from gateway.forward_auth.door import ForwardAuth, Judges
 from gateway.knowledge import Knowledge, knowledge_of, signers_of
 from gateway.limits.limiter import Limiter
@@ -53,17 +59,19 @@ def build(
     signers = signers_of(settings, clock)
     knowledge = knowledge_of(settings, signers, clock, metrics, lag=lag)
     counting = counting_of(settings, clock, metrics, knowledge.denylist)
+    headers = OutgoingHeaders.under(settings.public_base_url)
     proxy = Proxy(
         assertions=Assertions(signers, clock),
-        headers=OutgoingHeaders.under(settings.public_base_url),
+        headers=headers,
         streams=knowledge.streams,
         metrics=metrics,
         now=monotonic,
     )
     proxy.use(site.routes.table.upstreams)
     limiter = counting.limiter
-    edge = edge_of(settings, site, knowledge, limiter=limiter, proxy=proxy, metrics=metrics)
-    protocols = protocols_of(settings, metrics)
+    parts = parts_of(settings, site, knowledge, limiter=limiter, proxy=proxy, metrics=metrics)
+    fast = protocol_with(_fast_path(parts, proxy, headers))
+    protocols = protocols_of(settings, metrics, public=fast)
     forward_auth = _forward_auth(settings, site, knowledge, limiter)
     with_events = bool(bus or settings.rabbitmq_url)
     add_checks(health, knowledge.keys, knowledge.revocations, with_events=with_events)
@@ -79,7 +87,7 @@ def build(
     return Deployable(
         name="gateway",
         settings=settings,
-        http=RequestMiddleware(edge, metrics=metrics, trust_request_id=False),
+        http=RequestMiddleware(Edge(parts), metrics=metrics, trust_request_id=False),
         lifespan=lifespan,
         health=health,
         metrics=metrics,
@@ -89,7 +97,12 @@ def build(
     )
 
 
-def edge_of(
+def _fast_path(parts: Parts, proxy: Proxy, headers: OutgoingHeaders) -> FastPath:
+    plans = Plans(lambda: parts.routes.table, proxy.entrance)
+    return FastPath(parts, Admission(parts, plans, Callers(parts.addresses, headers)))
+
+
+def parts_of(
     settings: GatewaySettings,
     site: Site,
     knowledge: Knowledge,
@@ -97,25 +110,24 @@ def edge_of(
     limiter: Limiter,
     proxy: Forwarder,
     metrics: Metrics,
-) -> Edge:
+) -> Parts:
     """Build what judges requests; `gateway.check` has it judge some that nobody has sent."""
-    return Edge(
-        Parts(
-            routes=site.routes,
-            hosts=settings.hosts,
-            addresses=ClientAddresses(settings.trusted_proxies),
-            blocks=knowledge.blocks,
-            open_requests=OpenRequests(settings.max_open_requests_per_address, metrics),
-            denials=knowledge.denials,
-            origins=CrossOrigin(settings.cors_allowed_origins),
-            authentication=knowledge.authentication,
-            browsers=browsers(settings, knowledge.authentication),
-            limiter=limiter,
-            proxy=proxy,
-            pages=site.pages,
-            shedding=knowledge.shedding,
-            metrics=metrics,
-        )
+    return Parts(
+        routes=site.routes,
+        hosts=settings.hosts,
+        addresses=ClientAddresses(settings.trusted_proxies),
+        blocks=knowledge.blocks,
+        open_requests=OpenRequests(settings.max_open_requests_per_address, metrics),
+        denials=knowledge.denials,
+        origins=CrossOrigin(settings.cors_allowed_origins),
+        authentication=knowledge.authentication,
+        browsers=browsers(settings, knowledge.authentication),
+        limiter=limiter,
+        proxy=proxy,
+        pages=site.pages,
+        shedding=knowledge.shedding,
+        changes=ClientChanges(metrics),
+        metrics=metrics,
     )
 
 

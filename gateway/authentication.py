@@ -4,7 +4,14 @@ import re
 from collections.abc import Sequence
 from uuid import UUID
 
-from chassis.jwt import AccessToken, AccessTokenVerifier, InvalidToken, TokenExpired, UnknownKey
+from chassis.jwt import (
+    AccessToken,
+    AccessTokenVerifier,
+    InvalidToken,
+    KeySet,
+    TokenExpired,
+    UnknownKey,
+)
 from gateway.access import check_access
 from gateway.browser.mode import Credentials
 from gateway.denylist import DenyList
@@ -44,10 +51,17 @@ class Authentication:
             return await self._any_of_ours(route, credentials)
         text = bearer_token(credentials.authorization)
         token = await self._verified(text) if text is not None else None
-        refusal = self._denylist.refusal(token) if token else None
-        if refusal:
-            raise refusal
-        check_access(route, token)
+        self._check(route, token)
+        return token
+
+    def token_at_once(self, route: Route, authorization: Sequence[str]) -> AccessToken | None:
+        """Return what `token` does for a route that is not for anybody, by the keys that are known.
+
+        Raises as `token` does, and UnknownKey where that would ask for newer keys first.
+        """
+        text = bearer_token(authorization)
+        token = self._verified_at_once(text) if text is not None else None
+        self._check(route, token)
         return token
 
     async def session_of(self, cookie: str) -> UUID | None:
@@ -91,17 +105,28 @@ class Authentication:
         ended = token and route.session is None and self._denylist.refusal(token)
         return None if ended else token
 
+    def _check(self, route: Route, token: AccessToken | None) -> None:
+        """Let *token* open *route*, if it lives. Raises what `token` says."""
+        refusal = self._denylist.refusal(token) if token else None
+        if refusal:
+            raise refusal
+        check_access(route, token)
+
     async def _verified(self, text: str) -> AccessToken:
-        known = self._tokens.find(text)
-        if known is not None:
-            return known
         try:
-            token = self._verifier.verify(text, self._keys.current())
+            return self._verified_at_once(text)
         except UnknownKey as error:
             keys = await self._keys.find_unknown(error.kid)
             if keys is None:
                 raise
-            token = self._verifier.verify(text, keys)
+            return self._verify(text, keys)
+
+    def _verified_at_once(self, text: str) -> AccessToken:
+        known = self._tokens.find(text)
+        return known if known is not None else self._verify(text, self._keys.current())
+
+    def _verify(self, text: str, keys: KeySet) -> AccessToken:
+        token = self._verifier.verify(text, keys)
         self._tokens.add(text, token)
         return token
 

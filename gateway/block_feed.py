@@ -57,6 +57,10 @@ class BlockFeed:
         self._away = False
         self._metrics(metrics)
 
+    def covers(self, address: Address) -> bool:
+        """Say whether `check` would refuse *address*."""
+        return self._blocks.covers(address)
+
     def check(self, address: Address) -> None:
         """Let *address* pass. Raises AddressBlocked."""
         if self._blocks.covers(address):

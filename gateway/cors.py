@@ -23,6 +23,11 @@ class CrossOrigin:
     def __init__(self, origins: Collection[str]) -> None:
         self._origins = frozenset(origins)
 
+    @property
+    def vary(self) -> bool:
+        """Whether an answer could have been another for a page of another origin."""
+        return bool(self._origins)
+
     def headers(self, scope: Scope) -> Mapping[str, str]:
         """Return what an answer carries so that the calling page may read it."""
         if not self._origins:

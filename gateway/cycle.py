@@ -50,7 +50,7 @@ class Cycle(RequestResponseCycle):
             self.chunked_encoding = True
             lines.append(b"transfer-encoding: chunked\r\n")
         head = b"".join(lines)
-        if not _is_clean(head, len(lines)):
+        if not is_clean(head, len(lines)):
             raise RuntimeError("a header holds what is not allowed there")
         self.response_started = True
         self.waiting_for_100_continue = False
@@ -83,7 +83,7 @@ class Cycle(RequestResponseCycle):
         return status in _NO_BODY or self.scope["method"] == "HEAD"
 
 
-def _is_clean(head: bytes, lines: int) -> bool:
+def is_clean(head: bytes, lines: int) -> bool:
     """Say whether *head* has so many lines, and no control character in any of them."""
     ends = head.count(b"\r\n") == head.count(b"\r") == head.count(b"\n") == lines
     return ends and len(head.translate(None, _CONTROLS)) == len(head)
@@ -102,16 +102,18 @@ class CyclingProtocol(HttpToolsProtocol):
         scope["path"] = unquote(path) if "%" in path else path
         scope["raw_path"] = raw_path
         scope["query_string"] = query
-        self.cycle = self._cycle()
+        keep_alive = scope["http_version"] == "1.1" and self.parser.should_keep_alive()
+        self.cycle = self._cycle_of(scope, keep_alive=keep_alive)
+        self.cycle.waiting_for_100_continue = self.expect_100_continue
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
 
-    def _cycle(self) -> Cycle:
+    def _cycle_of(self, scope: Any, *, keep_alive: bool) -> Cycle:
         return Cycle(
-            scope=self.scope,
+            scope=scope,
             transport=self.transport,
             flow=self.flow,
             logger=self.logger,
@@ -119,7 +121,7 @@ class CyclingProtocol(HttpToolsProtocol):
             access_log=False,
             default_headers=self.server_state.default_headers,  # Date
             message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=self.scope["http_version"] == "1.1" and self.parser.should_keep_alive(),
+            expect_100_continue=False,
+            keep_alive=keep_alive,
             on_response=self.on_response_complete,
         )

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from chassis.errors import Problem
 from chassis.jwt import AccessToken
 from chassis.metrics import Metrics
-from chassis.middleware import OWN_HEADERS, SECURITY_HEADERS, answer, raw_headers, state_of
+from chassis.middleware import OWN_HEADERS, answer, state_of
 from chassis.networks import Address
 from gateway.address import ClientAddresses, limit_key
 from gateway.authentication import Authentication
@@ -27,12 +27,14 @@ from gateway.client_changes import ClientChanges
 from gateway.cors import CrossOrigin
 from gateway.denials import Denials
 from gateway.errors import MisdirectedRequest, RateLimited
+from gateway.fast_path.admitted import ADMITTED, Admitted
 from gateway.framing import Framing, framing_of, values_of
 from gateway.limits.headers import rate_limit_headers
 from gateway.limits.limiter import Demand, Limiter
 from gateway.open_requests import OpenRequests
 from gateway.pages.hosted import HostedPages
 from gateway.paths import segments_of, target_of
+from gateway.proxy.headers import PRODUCT_HEADERS
 from gateway.proxy.inbound import Forwarder, Inbound
 from gateway.reply import Reply
 from gateway.routing.live import LiveRoutes
@@ -40,14 +42,6 @@ from gateway.routing.table import Route
 from gateway.shedding.shedding import Shedding
 from gateway.websocket.client import client_side_of
 from gateway.websocket.handshake import asks_for_websocket
-
-# What a product's own answers get when they do not say it themselves; ours get all of the chassis'.
-_PRODUCT_HEADERS = raw_headers(
-    {
-        name: SECURITY_HEADERS[name]
-        for name in ("Strict-Transport-Security", "X-Content-Type-Options")
-    }
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +61,7 @@ class Parts:
     proxy: Forwarder
     pages: HostedPages
     shedding: Shedding
+    changes: ClientChanges
     metrics: Metrics
 
 
@@ -75,7 +70,6 @@ class Edge:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._changes = ClientChanges(parts.metrics)
         self._limited = Counter(
             "gatehouse_gateway_rate_limited",
             "Requests refused because a limit was used up.",
@@ -87,13 +81,18 @@ class Edge:
         """Serve one request; problems are answered here, with the headers known so far."""
         if scope["type"] != "http":
             return
-        reply, address = Reply(send, self._parts.browsers.answers), self._address(scope)
-        self._changes.note(address)
+        parts, reply = self._parts, Reply(send, self._parts.browsers.answers)
+        admitted: Admitted | None = scope.get(ADMITTED)
+        address = admitted.address if admitted else self._address(scope)
         try:
-            with self._parts.open_requests.holding(address):
-                await self._serve(scope, address, receive, reply)
+            with parts.open_requests.holding(address, taken=admitted is not None):
+                if admitted is None:
+                    parts.changes.note(address)
+                    await self._serve(scope, address, receive, reply)
+                else:
+                    await self._go_on(scope, admitted, receive, reply)
         except Problem as problem:
-            self._parts.denials.note(problem, scope.get("route"), address)
+            parts.denials.note(problem, scope.get("route"), address)
             if reply.started:
                 raise
             state_of(scope).headers = OWN_HEADERS
@@ -122,10 +121,23 @@ class Edge:
         reply.expect(route, credentials)
         request = _inbound(scope, framing, credentials, token, address)
         if not request.upstream.service:
-            request.state.headers = _PRODUCT_HEADERS
+            request.state.headers = PRODUCT_HEADERS
         await parts.proxy.forward(request, receive, reply)
         if reply.report:
             parts.denials.count(reply.report, route, address, actor=token.sub if token else None)
+
+    async def _go_on(
+        self, scope: Scope, admitted: Admitted, receive: Receive, reply: Reply
+    ) -> None:
+        """Forward what the fast path has let pass, from where it is."""
+        credentials = Credentials(authorization=admitted.authorization)
+        reply.add(self._parts.origins.headers(scope))
+        reply.add(admitted.limits)
+        reply.expect(scope["route"], credentials)
+        request = _inbound(scope, framing_of(scope), credentials, admitted.token, admitted.address)
+        request.begun = admitted.begun
+        request.state.headers = PRODUCT_HEADERS
+        await self._parts.proxy.forward(request, receive, reply)
 
     async def _admit(
         self, scope: Scope, route: Route, reply: Reply

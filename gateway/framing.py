@@ -54,7 +54,7 @@ def framing_of(scope: Scope) -> Framing:
     if b"expect" in single and single[b"expect"].lower() not in _EXPECTED:
         raise ExpectationUnknown
     host = single.get(b"host")
-    if host is None or not _HOST.fullmatch(host):
+    if host is None or not is_host(host):
         raise AmbiguousRequest("Exactly one valid Host is needed.")
     coding, length = single.get(b"transfer-encoding"), single.get(b"content-length")
     if coding is not None:
@@ -66,6 +66,11 @@ def framing_of(scope: Scope) -> Framing:
         raise AmbiguousRequest("The length of the body is not certain.")
     size = int(length or b"0")
     return Framing(host.decode("ascii"), size, has_body=size > 0)
+
+
+def is_host(value: bytes) -> bool:
+    """Say whether *value* can be that of Host (RFC 9110 §7.2)."""
+    return _HOST.fullmatch(value) is not None
 
 
 def values_of(headers: RawHeaders, name: bytes) -> list[str]:

@@ -7,6 +7,8 @@ client has not read yet (RFC 9112 §9.6): so our side ends, and what still comes
 import asyncio
 from typing import Any
 
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
 from gateway.unread import ReadingProtocol
 
 DISCARDED_BYTES = 1024 * 1024
@@ -31,13 +33,16 @@ class LingeringProtocol(ReadingProtocol):
     def on_headers_complete(self) -> None:
         """Begin a request whose last answer may linger."""
         super().on_headers_complete()
-        last: Any = _LastWords(self)
-        self.cycle.transport = last
+        self._let_linger(self.cycle)
 
     def on_response_complete(self) -> None:
         """End an answer; after the last one nothing begins."""
         if not self._lingering:
             super().on_response_complete()
+
+    def _let_linger(self, cycle: RequestResponseCycle) -> None:
+        last: Any = _LastWords(self)
+        cycle.transport = last
 
     def discard(self, data: bytes) -> None:
         """Count what nobody reads any more; too much of it ends the connection."""

@@ -29,17 +29,26 @@ class OpenRequests:
     def __len__(self) -> int:
         return len(self._open)
 
-    def holding(self, address: Address) -> AbstractContextManager[None]:
-        """Hold one place of *address* while the block runs. Raises TooManyOpenRequests."""
-        return _Place(self, limit_key(address))
+    def holding(self, address: Address, *, taken: bool = False) -> AbstractContextManager[None]:
+        """Hold one place of *address* while the block runs, or the one that is *taken* for it.
+
+        Raises TooManyOpenRequests.
+        """
+        return _Place(self, limit_key(address), taken=taken)
 
     def take(self, key: str) -> None:
         """Take a place of *key*. Raises TooManyOpenRequests."""
-        held = self._open.get(key, 0)
-        if held >= self._most:
+        if not self.take_if_free(key):
             self._refused.inc()
             raise TooManyOpenRequests(retry_after=1)
+
+    def take_if_free(self, key: str) -> bool:
+        """Take a place of *key* if there is one, and say whether there was."""
+        held = self._open.get(key, 0)
+        if held >= self._most:
+            return False
         self._open[key] = held + 1
+        return True
 
     def give_back(self, key: str) -> None:
         """Give a place of *key* back."""
@@ -49,12 +58,14 @@ class OpenRequests:
 
 
 class _Place(AbstractContextManager[None]):
-    def __init__(self, places: OpenRequests, key: str) -> None:
+    def __init__(self, places: OpenRequests, key: str, *, taken: bool) -> None:
         self._places = places
         self._key = key
+        self._taken = taken
 
     def __enter__(self) -> None:
-        self._places.take(self._key)
+        if not self._taken:
+            self._places.take(self._key)
 
     def __exit__(self, *_: object) -> None:
         self._places.give_back(self._key)

@@ -35,6 +35,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser: HttpResponseParser | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._take: Callable[[bytes], bool] | None = None
         self._drained: asyncio.Future[None] | None = None
         self._served = 0
         self._idle_since = 0.0
@@ -44,11 +45,18 @@ class Connection(asyncio.Protocol):
 
     # What the proxy does with it.
 
-    def begin(self, data: bytes, *, bodyless: bool) -> None:
-        """Send the head of a request, or all of it; the answer to a *bodyless* one has no body."""
+    def begin(
+        self, data: bytes, *, bodyless: bool, take: Callable[[bytes], bool] | None = None
+    ) -> None:
+        """Send the head of a request, or all of it; the answer to a *bodyless* one has no body.
+
+        *take* is offered the first bytes of the answer before the parser is, none when there are
+        none to come, and says whether it has taken them for all of it.
+        """
         if self._parser is None:
             self._parser = HttpResponseParser(self)
         self._reset(bodyless=bodyless)
+        self._take = take
         self._served += 1
         if self._transport is None:
             self._fail(HungUp(stale=self._served > 1))
@@ -111,6 +119,10 @@ class Connection(asyncio.Protocol):
         self._waiter = self._loop.create_future()
         return self._waiter
 
+    def taken(self) -> None:
+        """Say that the answer was taken whole, by the *take* of `begin`, and may be followed."""
+        self.finished = self._keep_alive = self._heard = True
+
     def rest(self) -> None:
         """Begin to be idle."""
         self._idle_since = self._loop.time()
@@ -136,6 +148,9 @@ class Connection(asyncio.Protocol):
         if self._parser is None or self.finished:
             self.close()
             return
+        take, self._take = self._take, None
+        if take is not None and take(data):
+            return
         self._heard = True
         self._quiet += len(data)
         try:
@@ -148,6 +163,9 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the answer: whole when it had no other end, and broken off otherwise."""
+        take, self._take = self._take, None
+        if take is not None:
+            take(b"")
         self._transport = self._parser = None
         if not self.finished and self._until_close and exc is None and self._failure is None:
             self.finished = True

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+Headers = list[tuple[bytes, bytes]]
+"""Header fields as they stand on the wire, names in lower case."""
+
 
 def head_of(method: str, target: str, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
     """Return the head of a request. Raises ValueError for anything that would begin a line."""

@@ -4,26 +4,21 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Self
+from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
 _REMEMBERED_SECONDS = 10.0
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Scheme, host and port of a server; `authority` is what it is called in `Host`."""
 
     secure: bool
     host: str
     port: int
     authority: str
-
-    def __hash__(self) -> int:
-        return hash(self.authority)  # is asked for on every request
 
     @classmethod
     def of(cls, url: str) -> Self:

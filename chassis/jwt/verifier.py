@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from chassis.clock import Clock
@@ -13,6 +14,7 @@ from chassis.jwt.keys import ALGORITHMS, KID, KeySet, VerificationKey
 TOKEN_TYPE = "at+jwt"
 MAX_LEEWAY = timedelta(seconds=30)
 
+_HEADERS = 64
 _HEADER_NAMES = frozenset({"alg", "kid", "typ"})
 
 
@@ -45,7 +47,7 @@ class AccessTokenVerifier:
         Raises UnknownKey, InvalidToken.
         """
         header, payload, signature = segments(token)
-        key = _key_for(json_object(header, "header"), keys)
+        key = _key_for(_header(header), keys)
         if not key.verifies(token.rpartition(".")[0].encode(), signature):
             raise InvalidToken("signature")
         claims = json_object(payload, "payload")
@@ -66,6 +68,12 @@ class AccessTokenVerifier:
         not_before = moment(claims, "nbf") if "nbf" in claims else token.iat
         if max(token.iat, token.auth_time, not_before) > latest or token.exp <= token.iat:
             raise InvalidToken("times")
+
+
+@lru_cache(_HEADERS)
+def _header(raw: bytes) -> Mapping[str, Any]:
+    """Read a header: all tokens of a key have the same."""
+    return json_object(raw, "header")
 
 
 def _key_for(header: Mapping[str, Any], keys: KeySet) -> VerificationKey:

@@ -15,10 +15,11 @@ from chassis.metrics import Metrics
 from chassis.middleware import RequestMiddleware
 from chassis.networks import Address
 from gateway.address import ClientAddresses
-from gateway.app import edge_of
+from gateway.app import parts_of
 from gateway.browser.cookies import PlatformCookies
 from gateway.browser.csrf import CsrfTokens
 from gateway.browser.mode import CSRF_HEADER
+from gateway.edge import Edge
 from gateway.framing import values_of
 from gateway.knowledge import knowledge_of, signers_of
 from gateway.limits.memory import MemoryLimiter
@@ -117,7 +118,9 @@ async def rehearse(asked: Asked, settings: GatewaySettings, site: Site) -> Findi
         knowledge.tokens.add(_SUPPOSED, token)
     nowhere = _Nowhere(OutgoingHeaders.under(settings.public_base_url))
     limiter = MemoryLimiter(clock, share=settings.share)
-    edge = edge_of(settings, site, knowledge, limiter=limiter, proxy=nowhere, metrics=metrics)
+    edge = Edge(
+        parts_of(settings, site, knowledge, limiter=limiter, proxy=nowhere, metrics=metrics)
+    )
     scope, answer = _scope(asked, settings), _Answer()
     app = RequestMiddleware(edge, metrics=metrics, trust_request_id=False)
     await app(scope, _no_body, answer)

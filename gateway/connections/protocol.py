@@ -51,6 +51,6 @@ class CountedProtocol(GatewayProtocol):
         self.timeout_keep_alive_handler()
 
 
-def counted(places: Places) -> type[CountedProtocol]:
-    """Return the protocol of a door with these places."""
-    return type("CountedProtocol", (CountedProtocol,), {"places": places})
+def counted(protocol: type[GatewayProtocol], places: Places) -> type[CountedProtocol]:
+    """Return *protocol* for a door with these places."""
+    return type("CountedProtocol", (CountedProtocol, protocol), {"places": places})

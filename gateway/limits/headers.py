@@ -1,11 +1,27 @@
 """The headers that tell clients about limits (draft-ietf-httpapi-ratelimit-headers-10)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import ceil
+from typing import Protocol
 
-from gateway.limits.limiter import Decision, Demand
+from chassis.rates import Rate
+from gateway.limits.limiter import Decision
 
 _MICROSECONDS = 1_000_000
+
+
+class Named(Protocol):
+    """A limit by its public name."""
+
+    @property
+    def name(self) -> str:
+        """The name that stands in headers."""
+        ...
+
+    @property
+    def rate(self) -> Rate:
+        """How many in which time."""
+        ...
 
 
 def rate_limit_headers(decision: Decision) -> Mapping[str, str]:
@@ -14,15 +30,24 @@ def rate_limit_headers(decision: Decision) -> Mapping[str, str]:
     `q` is the quota, `w` the window, `r` what remains, `t` the time until the allowance is whole
     again; times are in seconds.
     """
-    policies = ", ".join([_policy(verdict.demand) for verdict in decision.verdicts])
-    tightest = decision.tightest
-    reset = ceil(tightest.reset_us / _MICROSECONDS)
     return {
-        "RateLimit-Policy": policies,
-        "RateLimit": f'"{tightest.demand.name}";r={tightest.remaining};t={reset}',
+        "RateLimit-Policy": policies_of([verdict.demand for verdict in decision.verdicts]),
+        "RateLimit": rate_limit_of(decision),
     }
 
 
-def _policy(demand: Demand) -> str:
-    rate = demand.rate
-    return f'"{demand.name}";q={rate.limit};w={rate.period_us // _MICROSECONDS}'
+def policies_of(limits: Iterable[Named]) -> str:
+    """Return `RateLimit-Policy` of *limits*."""
+    return ", ".join([_policy(limit) for limit in limits])
+
+
+def rate_limit_of(decision: Decision) -> str:
+    """Return `RateLimit`."""
+    tightest = decision.tightest
+    reset = ceil(tightest.reset_us / _MICROSECONDS)
+    return f'"{tightest.demand.name}";r={tightest.remaining};t={reset}'
+
+
+def _policy(limit: Named) -> str:
+    rate = limit.rate
+    return f'"{limit.name}";q={rate.limit};w={rate.period_us // _MICROSECONDS}'

@@ -18,6 +18,8 @@ from gateway.routing.table import HealthCheck, Upstream
 
 _CHECKS_TO_CONDEMN = 2
 _SOON_SECONDS = 1.0
+# Said of itself by an upstream, or by a proxy of its own in front of it.
+_CANNOT_WORK = frozenset({502, 503, 504})
 log = get_logger(__name__)
 
 
@@ -28,6 +30,7 @@ class Address:
         self, url: str, upstream: Upstream, *, now: Callable[[], float], out: Gauge
     ) -> None:
         self.origin = Origin.of(url)
+        self.authority = self.origin.authority.encode()
         self.name = URL(url).authority
         self._upstream = upstream
         self._failed_checks = 0
@@ -126,3 +129,15 @@ class Addresses:
         for address in self._addresses:
             with suppress(KeyError):
                 self._out.remove(self._upstream.name, address.name)
+
+
+def note(status: int, address: Address, passage: Passage, *, own: bool) -> None:
+    """Tell the breaker of an answer.
+
+    Our own services are alive when they answer: their 503 speaks of one route, such as logins that
+    wait for a hash, and must not take the others with it.
+    """
+    if status in _CANNOT_WORK and not own:
+        address.breaker.overloaded(passage)
+    else:
+        address.breaker.answered(passage)

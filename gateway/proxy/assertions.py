@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from chassis.assertions import HEADER, AssertionSigner
 from chassis.clock import Clock
+from chassis.http1.head import Headers
 from gateway.address import text_of
-from gateway.proxy.headers import Headers
 from gateway.proxy.inbound import Inbound
 from gateway.routing.table import Upstream
 

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 
 from chassis.errors import Problem
 from chassis.http1.connection import Connection
+from chassis.http1.head import Headers
 from chassis.http1.names import Origin
 from chassis.http1.trouble import Trouble
 from gateway.proxy.body import ClientGone, Patience
-from gateway.proxy.headers import Headers
 
 Content = AsyncIterator[bytes] | bytes | None
 """A body: streamed, whole, or none."""
@@ -40,17 +40,21 @@ class Call:
         when it is cancelled, the connection is closed, also one whose answer has just come.
         """
         connection = self.connection
+        if content is None or isinstance(content, bytes):
+            connection.begin(head + (content or b""), bodyless=bodyless)
+        else:
+            connection.begin(head, bodyless=bodyless)
+            self._sending = asyncio.create_task(self._send(content, chunked=chunked))
+        await self.answered()
+
+    async def answered(self) -> None:
+        """Return as soon as the head of the answer is there. Raises and closes as `ask` does."""
         try:
-            if content is None or isinstance(content, bytes):
-                connection.begin(head + (content or b""), bodyless=bodyless)
-            else:
-                connection.begin(head, bodyless=bodyless)
-                self._sending = asyncio.create_task(self._send(content, chunked=chunked))
-            while not connection.answered():
-                await self._patience.wait(connection.news())
+            while not self.connection.answered():
+                await self._patience.wait(self.connection.news())
         except BaseException:
             self.end()
-            connection.close()
+            self.connection.close()
             raise
 
     async def read(self) -> bytes:

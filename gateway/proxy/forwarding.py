@@ -22,12 +22,13 @@ from gateway.errors import (
 from gateway.proxy.assertions import Assertions
 from gateway.proxy.body import CLIENT_CLOSED, ClientGone, Leash, Patience, RequestBody
 from gateway.proxy.call import Call, Content
+from gateway.proxy.entrance import Entrance
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.headers import OutgoingHeaders, answer_headers
 from gateway.proxy.inbound import Inbound
 from gateway.proxy.sending import Sender, explain
 from gateway.proxy.upstreams import Upstreams
-from gateway.routing.table import Upstream
+from gateway.routing.table import Route, Upstream
 from gateway.streams import OpenStreams
 from gateway.websocket.forwarding import WebSockets
 
@@ -80,6 +81,12 @@ class Proxy:
         """Check the health of the upstreams that want it, for ever; the supervised task."""
         await self._upstreams.watch(background, self._connections)
 
+    def entrance(self, route: Route, upstream: Upstream) -> Entrance:
+        """Return the way to *upstream* for requests to *route* that do not wait."""
+        slots = self._upstreams.slots(upstream, route.bulkhead)
+        addresses = self._upstreams.addresses(upstream)
+        return Entrance(slots, addresses, self._connections, route.bulkhead)
+
     async def forward(self, request: Inbound, receive: Receive, send: Send) -> None:
         """Pass *request* on and its answer back.
 
@@ -119,9 +126,10 @@ class Proxy:
         request, leash = exchange.request, exchange.leash
         addresses = self._upstreams.addresses(request.upstream)
         slots = self._upstreams.slots(request.upstream, request.route.bulkhead)
-        addresses.ensure_one()
+        if request.begun is None:
+            addresses.ensure_one()
         content = await _content(request, exchange.body)
-        async with slots:
+        async with request.begun or slots:
             if request.websocket is not None:
                 await self._websockets.exchange(exchange, request.websocket, addresses, send)
                 return

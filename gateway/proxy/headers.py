@@ -7,7 +7,10 @@ from typing import Self
 
 from yarl import URL
 
+from chassis.http1.head import Headers
 from chassis.jwt import AccessToken
+from chassis.middleware import SECURITY_HEADERS, raw_headers
+from chassis.networks import Address
 from contracts.browser import DEVICE_HEADER
 from gateway.address import text_of
 from gateway.browser.csrf import has_form
@@ -22,12 +25,18 @@ from gateway.header_names import (
 from gateway.proxy.inbound import Inbound
 from gateway.routing.header_rules import HeaderChanges
 
-Headers = list[tuple[bytes, bytes]]
-
 # A cookie without a name is sent back as its value alone: `=gatehouse-x` is `gatehouse-x`.
 _PLATFORM_COOKIE = re.compile(rb"(?i)[\s=]*(__Host-|__Secure-)?gatehouse[-_]")
 _DEVICE = DEVICE_HEADER.encode()
-_NO_BODY = frozenset({204, 304})
+NO_BODY = frozenset({204, 304})
+PRODUCT_HEADERS = raw_headers(
+    {
+        name: SECURITY_HEADERS[name]
+        for name in ("Strict-Transport-Security", "X-Content-Type-Options")
+    }
+)
+"""What a product's answers get when they do not say it themselves; ours get all of the chassis'."""
+
 _REMEMBERED_NAMES = 256  # a name may be as large as all headers together
 
 
@@ -46,23 +55,27 @@ class OutgoingHeaders:
         public = URL(public_base_url)
         return cls(scheme=public.scheme, host=public.host_port_subcomponent or "")
 
+    def forwarded(self, address: Address) -> Headers:
+        """Return what tells the upstream for whom, and under which name, it is asked."""
+        text = text_of(address).encode()
+        return [(b"x-forwarded-for", text), (b"x-real-ip", text), *self._public]
+
     def build(self, request: Inbound) -> Headers:
         """Return what the upstream gets, without the framing and without an assertion."""
         changes = request.route.headers.request
         headers: Headers = []
         for name, value in _of_both_ends(request.headers):
             way = _way_in(name)
-            if way is _Way.DROPPED or (changes.names and changes.drops(name.decode("latin-1"))):
+            if way is Way.DROPPED or (changes.names and changes.drops(name.decode("latin-1"))):
                 continue
-            kept = value if way is _Way.PASSED else _judged(name, value, request)
+            kept = value if way is Way.PASSED else _judged(name, value, request)
             if kept is not None:
                 headers.append((name, kept))
-        address = text_of(request.address).encode()
-        headers += ((b"x-forwarded-for", address), (b"x-real-ip", address), *self._public)
+        headers += self.forwarded(request.address)
         headers.append((b"x-request-id", request.state.request_id.encode()))
         headers.append((b"traceparent", str(request.state.trace).encode()))
         if request.token and not request.upstream.service:
-            headers += _who(request.token)
+            headers += who_calls(request.token)
         headers += ((told.encode(), text.encode("latin-1")) for told, text in request.told.items())
         headers += changes.encoded
         return headers
@@ -82,18 +95,18 @@ def answer_headers(
     """
     kept = list(changes.encoded)
     for name, value in _of_both_ends(raw):
-        way = _way_out(name)
-        if way is _Way.DROPPED or (changes.names and changes.drops(name.decode("latin-1"))):
+        way = way_out(name)
+        if way is Way.DROPPED or (changes.names and changes.drops(name.decode("latin-1"))):
             continue
-        if way is _Way.JUDGED and not (service or _may_say(name, value)):
+        if way is Way.JUDGED and not (service or may_say(name, value)):
             continue
-        if status in _NO_BODY and name == b"content-length":
+        if status in NO_BODY and name == b"content-length":
             continue
         kept.append((name, value))
     return kept
 
 
-class _Way(Enum):
+class Way(Enum):
     """What becomes of a header by its name alone."""
 
     PASSED = auto()
@@ -102,21 +115,22 @@ class _Way(Enum):
 
 
 @lru_cache(_REMEMBERED_NAMES)
-def _way_in(name: bytes) -> _Way:
+def _way_in(name: bytes) -> Way:
     text = name.decode("latin-1")
     if text in HOP_BY_HOP or text in FRAMING or is_identity(text):
-        return _Way.DROPPED
+        return Way.DROPPED
     judged = text in ("authorization", "cookie", CSRF_HEADER) or text.startswith("gatehouse")
-    return _Way.JUDGED if judged else _Way.PASSED
+    return Way.JUDGED if judged else Way.PASSED
 
 
 @lru_cache(_REMEMBERED_NAMES)
-def _way_out(name: bytes) -> _Way:
+def way_out(name: bytes) -> Way:
+    """Return what becomes of a header of an answer."""
     text = name.decode("latin-1")
     if text in HOP_BY_HOP or text in DROPPED_FROM_ANSWERS:
-        return _Way.DROPPED
+        return Way.DROPPED
     judged = text in FOR_THE_WHOLE_HOST or text == "set-cookie"
-    return _Way.JUDGED if judged else _Way.PASSED
+    return Way.JUDGED if judged else Way.PASSED
 
 
 def _judged(name: bytes, value: bytes, request: Inbound) -> bytes | None:
@@ -132,7 +146,7 @@ def _judged(name: bytes, value: bytes, request: Inbound) -> bytes | None:
     return value
 
 
-def _may_say(name: bytes, value: bytes) -> bool:
+def may_say(name: bytes, value: bytes) -> bool:
     """Say whether a product's answer may carry it."""
     return name == b"set-cookie" and not _PLATFORM_COOKIE.match(value)
 
@@ -150,7 +164,8 @@ def _foreign_cookies(value: bytes) -> bytes | None:
     return b";".join(pairs).strip() or None
 
 
-def _who(token: AccessToken) -> Headers:
+def who_calls(token: AccessToken) -> Headers:
+    """Return what tells a product's upstream who calls."""
     return [
         (b"x-auth-subject", str(token.sub).encode()),
         (b"x-auth-session", str(token.sid).encode()),

@@ -13,6 +13,7 @@ from chassis.jwt import AccessToken
 from chassis.middleware import RequestState
 from chassis.networks import Address
 from gateway.framing import Framing
+from gateway.proxy.begun import Begun
 from gateway.routing.table import Route, Upstream
 from gateway.websocket.client import ClientSide
 
@@ -23,7 +24,8 @@ class Inbound:
 
     `target` is the authorised path with its query, byte for byte; `headers` are raw. `told` is
     what the upstream learns of the cookies, `proven_sid` the session of the CSRF token.
-    `websocket` is the client's end of the WebSocket connection that it asks for, where it may.
+    `websocket` is the client's end of the WebSocket connection that it asks for, where it may;
+    `begun` is what the fast path has done of the exchange.
     """
 
     method: str
@@ -39,6 +41,7 @@ class Inbound:
     told: Mapping[str, str] = field(default_factory=dict, repr=False)
     proven_sid: UUID | None = None
     websocket: ClientSide | None = None
+    begun: Begun | None = None
 
     @property
     def principal(self) -> Principal | None:

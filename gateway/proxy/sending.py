@@ -8,22 +8,19 @@ from prometheus_client import Counter
 from chassis.errors import Problem
 from chassis.http1.connection import Connection
 from chassis.http1.connections import Connections
-from chassis.http1.head import head_of
+from chassis.http1.head import Headers, head_of
 from chassis.http1.names import Origin
 from chassis.http1.trouble import CannotConnect, ConnectTimedOut, HungUp, Trouble
 from chassis.metrics import Metrics
 from gateway.errors import UpstreamFailed, UpstreamSlow, UpstreamUnavailable
-from gateway.proxy.addresses import Address, Addresses, Found
+from gateway.proxy.addresses import Address, Addresses, Found, note
 from gateway.proxy.assertions import Assertions
 from gateway.proxy.body import ClientGone
-from gateway.proxy.breaker import Passage
 from gateway.proxy.call import Call, Content
 from gateway.proxy.exchange import Exchange
-from gateway.proxy.headers import Headers, OutgoingHeaders
+from gateway.proxy.headers import OutgoingHeaders
 from gateway.proxy.inbound import Inbound
 
-# Said of itself by an upstream, or by a proxy of its own in front of it.
-_CANNOT_WORK = frozenset({502, 503, 504})
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 # RFC 9110 §8.6: a length of 0 is said where a body could be expected.
 _WITH_BODY = frozenset({"PATCH", "POST", "PUT", "QUERY"})
@@ -89,7 +86,8 @@ class Sender:
         the body off.
         """
         attempts = _Attempts(exchange, content)
-        found = addresses.find()
+        begun = exchange.request.begun
+        found = begun.found if begun is not None else addresses.find()
         if found is None:
             raise addresses.refusal()
         while True:
@@ -104,7 +102,7 @@ class Sender:
                     raise explain(error, exchange) from error
                 found = again
             else:
-                _note(call.status, address, passage, own=exchange.request.upstream.service)
+                note(call.status, address, passage, own=exchange.request.upstream.service)
                 return call
 
     def close(self, call: Call, request: Inbound) -> None:
@@ -133,6 +131,11 @@ class Sender:
 
     async def _ask(self, attempts: _Attempts, address: Address) -> Call:
         request, content = attempts.exchange.request, attempts.content
+        asked = request.begun.claim() if request.begun is not None else None
+        if asked is not None:
+            call = Call(asked, attempts.exchange.patience, address.origin)
+            await call.answered()
+            return call
         head = self._head(request, content, address.origin)
         connection = await self._connection(attempts, address.origin)
         call = Call(connection, attempts.exchange.patience, address.origin)
@@ -178,15 +181,3 @@ def explain(error: Exception, exchange: Exchange) -> Problem | ClientGone:
     if isinstance(error, TimeoutError):
         return UpstreamSlow()
     return UpstreamFailed()
-
-
-def _note(status: int, address: Address, passage: Passage, *, own: bool) -> None:
-    """Tell the breaker of an answer.
-
-    Our own services are alive when they answer: their 503 speaks of one route, such as logins that
-    wait for a hash, and must not take the others with it.
-    """
-    if status in _CANNOT_WORK and not own:
-        address.breaker.overloaded(passage)
-    else:
-        address.breaker.answered(passage)

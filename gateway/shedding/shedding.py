@@ -60,6 +60,11 @@ class Shedding:
             self._late.observe(await self._lag.measure())
             self._follow(self._lag.seconds)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody is refused."""
+        return self._level is Level.NOBODY
+
     def check(self, scope: Scope, route: Route) -> None:
         """Let a request to *route* pass, whatever it costs. Raises Overloaded.
 

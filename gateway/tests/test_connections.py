@@ -4,7 +4,6 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -72,7 +71,7 @@ class TestKept:
         """And their address."""
         async with calling(Saying(OK)) as caller:
             await caller.ask()
-            elsewhere = replace(caller.origin, port=caller.origin.port + 1)
+            elsewhere = caller.origin._replace(port=caller.origin.port + 1)
             assert caller.connections.find(caller.origin, "some") is None
             assert caller.connections.find(elsewhere, None) is None
             assert caller.connections.find(caller.origin, None) is not None
@@ -169,7 +168,7 @@ class TestNamesOfUpstreams:
         """One that is away costs its share of the time."""
         async with calling(Saying(OK)) as caller:
             known(monkeypatch, "127.0.0.3", "127.0.0.2", "127.0.0.1")
-            there = replace(caller.origin, host="shop.example")
+            there = caller.origin._replace(host="shop.example")
             connection = await caller.connections.open(there, within=2.0)
             assert connection.usable
 
@@ -244,7 +243,7 @@ class TestTls:
         known(monkeypatch, "127.0.0.1")
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
         async with secured(Saying(OK), tmp_path) as caller:
-            caller.origin = replace(caller.origin, host="shop.example")
+            caller.origin = caller.origin._replace(host="shop.example")
             with pytest.raises(CannotConnect):
                 await caller.ask()
 
@@ -255,7 +254,7 @@ class TestTls:
             await reader.read()
 
         async with calling(script) as caller:
-            silent = replace(caller.origin, secure=True)
+            silent = caller.origin._replace(secure=True)
             with pytest.raises(ConnectTimedOut):
                 await caller.connections.open(silent, within=0.05)
 

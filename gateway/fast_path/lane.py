@@ -1,0 +1,143 @@
+"""The fast path itself: what is done with a request that may take it."""
+
+import asyncio
+import time
+from typing import Any
+
+from chassis.http1.connection import Connection
+from chassis.logs import Bound, writes
+from chassis.metrics import Metrics
+from chassis.middleware import record
+from gateway.edge import Parts
+from gateway.fast_path.admission import Admission
+from gateway.fast_path.admitted import ADMITTED, Admitted
+from gateway.fast_path.answer import Answer
+from gateway.fast_path.exchange import Client, Exchange
+from gateway.fast_path.head import read_head
+from gateway.fast_path.outcomes import Outcomes
+from gateway.fast_path.writing import AnswerWriter
+from gateway.limits.limiter import Decision
+
+PATIENCE_SECONDS = 0.05
+"""What has no answer by then goes slow: there it has its timeouts."""
+
+
+class FastPath:
+    """Serves what it can of a client's requests."""
+
+    def __init__(self, parts: Parts, admission: Admission) -> None:
+        self._admission = admission
+        self._writer = AnswerWriter(vary=parts.origins.vary)
+        self._metrics: Metrics = parts.metrics
+        self._changes = parts.changes
+        self._under_way: dict[Exchange, None] = {}
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._outcomes = Outcomes()
+        parts.metrics.registry.register(self._outcomes)
+
+    def take(self, client: Client, data: bytes) -> bool:
+        """Serve the request that *data* is, or say that it is not for the fast path."""
+        head = read_head(data)
+        admitted = self._admission.admit(head, client.peer) if head is not None else None
+        if admitted is None:
+            return False
+        exchange = Exchange(admitted, client, finish=self._finish, go_slow=self._go_slow)
+        if not admitted.plan.route.limits:
+            self._begin(exchange)
+            return True
+        demands = admitted.demands
+        decision = self._admission.decide(admitted, demands)
+        if decision is None:
+            client.hold(exchange)
+            asking = asyncio.ensure_future(self._admission.ask(admitted, demands))
+            asking.add_done_callback(lambda done: self._decided(exchange, done))
+        elif decision.allowed:
+            admitted.decision = decision
+            self._begin(exchange)
+        else:
+            self._admission.give_back(admitted)
+            return False
+        return True
+
+    def _decided(self, exchange: Exchange, asking: "asyncio.Future[Decision | None]") -> None:
+        """Begin what Redis allows; what it refuses costs nothing, and is judged once more."""
+        decision = None if asking.cancelled() else asking.result()
+        if decision is not None and decision.allowed:
+            exchange.admitted.decision = decision
+            self._begin(exchange)
+            return
+        self._admission.give_back(exchange.admitted)
+        exchange.response_complete = True
+        exchange.client.serve(_scope(exchange), exchange)
+
+    def _begin(self, exchange: Exchange) -> None:
+        """Ask the upstream, over a kept connection where it is free to be asked at once."""
+        admitted = exchange.admitted
+        exchange.client.hold(exchange)
+        self._changes.note(admitted.caller.address)
+        self._metrics.in_flight += 1
+        begun = admitted.begun = admitted.plan.entrance.begin()
+        if begun is None or begun.connection is None:
+            exchange.leave()
+            return
+        self._under_way[exchange] = None
+        if self._sweeping is None:
+            self._sweep_later()
+        exchange.ask(begun, begun.connection)
+
+    def _finish(self, exchange: Exchange, connection: Connection, answer: Answer) -> bool:
+        """Give the answer that is there as a whole; False when it wants a second look."""
+        admitted, begun = exchange.admitted, exchange.admitted.begun
+        data = self._writer.write(answer, admitted, exchange.client.common_headers)
+        if data is None or begun is None:
+            return False
+        del self._under_way[exchange]
+        connection.taken()
+        admitted.plan.entrance.end(begun, connection, answer.status)
+        self._admission.give_back(admitted)
+        self._metrics.in_flight -= 1
+        self._outcomes.answered += 1
+        exchange.response_complete = True
+        exchange.client.finish(data)
+        self._record(admitted, answer.status)
+        return True
+
+    def _record(self, admitted: Admitted, status: int) -> None:
+        state, route = admitted.state, admitted.plan.route
+        if writes("info"):
+            with Bound({"request_id": state.request_id, "trace_id": state.trace.trace_id}):
+                record(self._metrics, state, "GET", route.path, status)
+        else:
+            record(self._metrics, state, "GET", route.path, status)
+
+    def _go_slow(self, exchange: Exchange) -> None:
+        """Let the app go on with what was admitted, from where it is."""
+        self._under_way.pop(exchange, None)
+        self._outcomes.went_slow += 1
+        self._metrics.in_flight -= 1
+        scope = _scope(exchange)
+        scope[ADMITTED] = exchange.admitted
+        scope["gatehouse"] = exchange.admitted.state
+        scope["route"] = exchange.admitted.plan.route
+        exchange.client.serve(scope, exchange)
+
+    def _sweep_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._sweeping = loop.call_later(PATIENCE_SECONDS, self._sweep)
+
+    def _sweep(self) -> None:
+        """Let go slow what has no answer yet; the longest under way come first."""
+        self._sweeping = None
+        long_ago = time.perf_counter() - PATIENCE_SECONDS
+        for exchange in tuple(self._under_way):
+            if exchange.admitted.state.began > long_ago:
+                break
+            exchange.leave()
+        if self._under_way:
+            self._sweep_later()
+
+
+def _scope(exchange: Exchange) -> dict[str, Any]:
+    """Return what the app is told of the request, as the parser would have told it."""
+    head = exchange.admitted.head
+    return exchange.client.scope_of(head.path, head.query, head.fields())
