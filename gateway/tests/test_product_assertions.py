@@ -105,6 +105,12 @@ class TestSigned:
         assert "prn" not in said
         assert set(said) == {"iss", "aud", "mth", "tgt", "rid", "iat", "ip"}
 
+    async def test_goes_with_every_request(self, shop: World, verify: Callable[..., Any]) -> None:
+        """Also with those that find a connection of the one before."""
+        for number in range(5):
+            target = f"/open/{number}"
+            assert verify(await sent(shop, "GET", target), "GET", target)
+
     async def test_replaces_what_the_client_says(
         self, shop: World, verify: Callable[..., Any]
     ) -> None:
