@@ -107,8 +107,7 @@ class GatewayProtocol(SwitchingProtocol):
             self._refuse(AmbiguousRequest("The request target is not a path."))
         super().on_headers_complete()
         self._in_body = True
-        while self._cycles and self._cycles[0].response_complete:
-            self._cycles.popleft()
+        self._forget_answered()
         self._cycles.append(self.cycle)
         if self.parser.should_upgrade():
             # The parser reads no request after an upgrade, also one we do not make: without this
@@ -140,6 +139,10 @@ class GatewayProtocol(SwitchingProtocol):
         super().on_response_complete()
         if self._answered and self._in_body and not self._is_ending:
             self._start_timer()
+
+    def _forget_answered(self) -> None:
+        while self._cycles and self._cycles[0].response_complete:
+            self._cycles.popleft()
 
     def _be_last(self) -> None:
         self.cycle.keep_alive = False

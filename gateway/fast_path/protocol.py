@@ -54,6 +54,7 @@ class FastProtocol(GatewayProtocol):
         current: Any = self.cycle
         if current is instead_of:
             self.cycle = cycle
+        self._forget_answered()
         self._cycles.appendleft(cycle)
         self._let_linger(cycle)
         self._start_asgi_task(cycle, self.app)

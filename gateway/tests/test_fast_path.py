@@ -1,6 +1,7 @@
 """The fast path: it says what the slow path says, and leaves to it what it cannot say."""
 
 import asyncio
+import gc
 import re
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 import gateway.fast_path.exchange
 from chassis.testing import eventually
+from gateway.cycle import Cycle
 from gateway.protocol import GatewayProtocol
 from gateway.tests.signing import Subject
 from gateway.tests.upstreams import Seen, listening
@@ -195,6 +197,18 @@ class TestTheFastPath:
         assert (await asking).startswith(b"HTTP/1.1 200")
         assert len(both.world.shop.seen) == 1
         assert both.world.gateway.metrics.in_flight == 0
+
+    async def test_forgets_what_went_slow(self, both: Both) -> None:
+        """A connection does not grow by what it has asked."""
+        reader, writer = await asyncio.open_connection(both.world.host, both.world.port)
+        both.world.shop.headers = [(b"connection", b"close")]
+        for _ in range(5):
+            writer.write(get(both.world))
+            await _answer(reader)
+        cycles = [cycle for cycle in gc.get_objects() if type(cycle) is Cycle]
+        writer.close()
+        assert served(both.world) == {"answered": 0, "went_slow": 5}
+        assert len(cycles) <= 2
 
     async def test_opens_a_connection_by_the_slow_path(self, both: Both) -> None:
         """And charges the limit once."""
