@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from httptools import HttpParserError, HttpResponseParser
 
+from chassis.http1.channel import Channel
 from chassis.http1.ending import MAX_ANSWER_HEADER_BYTES, tells_its_end
 from chassis.http1.trouble import Garbled, HungUp, Trouble
 
@@ -19,7 +20,7 @@ _FIRST_FINAL, _LAST_FINAL = 200, 599
 _NO_BODY = frozenset({204, 304})
 
 
-class Connection(asyncio.Protocol):
+class Connection(Channel):
     """A connection that serves one request at a time; `begin` is the first call of each.
 
     *on_lost* is told when it has ended.
@@ -30,13 +31,11 @@ class Connection(asyncio.Protocol):
     _quiet: int
 
     def __init__(self, on_lost: "Callable[[Connection], None]") -> None:
+        super().__init__()
         self._on_lost = on_lost
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
         self._parser: HttpResponseParser | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._take: Callable[[bytes], bool] | None = None
-        self._drained: asyncio.Future[None] | None = None
         self._served = 0
         self._idle_since = 0.0
         self._reset(bodyless=False)
@@ -61,23 +60,6 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             self._fail(HungUp(stale=self._served > 1))
         self.write(data)
-
-    def write(self, data: bytes) -> None:
-        """Send more of the request; what the upstream does not take now, it gets later."""
-        if self._transport is not None:
-            self._transport.write(data)
-
-    async def drain(self) -> None:
-        """Wait until the upstream has taken most of what was written. Raises HungUp."""
-        if self._drained is not None:
-            await self._drained
-        if not self.usable:
-            raise HungUp
-
-    @property
-    def usable(self) -> bool:
-        """Whether it is open."""
-        return self._transport is not None and not self._transport.is_closing()
 
     @property
     def kept_alive(self) -> bool:
@@ -132,16 +114,7 @@ class Connection(asyncio.Protocol):
         """Return for how long it has been idle."""
         return self._loop.time() - self._idle_since
 
-    def close(self) -> None:
-        """End it at once."""
-        if self._transport is not None:
-            self._transport.abort()
-
     # What the event loop calls.
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # a stream's
-        """Be open."""
-        self._transport = transport
 
     def data_received(self, data: bytes) -> None:
         """Read a piece of the answer; bytes that nobody has asked for end the connection."""
@@ -174,16 +147,6 @@ class Connection(asyncio.Protocol):
         self._tell()
         self.resume_writing()
         self._on_lost(self)
-
-    def pause_writing(self) -> None:
-        """Take note that the upstream reads more slowly than it is sent to."""
-        self._drained = self._loop.create_future()
-
-    def resume_writing(self) -> None:
-        """Take note that it has read most of what was sent."""
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
-        self._drained = None
 
     # What the parser calls.
 
