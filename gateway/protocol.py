@@ -46,6 +46,8 @@ class GatewayProtocol(SwitchingProtocol):
         go on, and fail at its next write.
         """
         self._stop_timer()
+        # uvicorn leaves it running after a reset: it would hold all of us until it is over.
+        self._unset_keepalive_if_required()
         super().connection_lost(exc)
         for cycle in self._cycles:
             if not cycle.response_complete:

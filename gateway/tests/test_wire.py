@@ -1,6 +1,9 @@
 """Raw bytes on the wire: whatever comes, the answer is 4xx and a closed connection."""
 
 import asyncio
+import gc
+import socket
+import struct
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,7 @@ import pytest
 import gateway.protocol
 import gateway.proxy.body
 from chassis.testing import eventually
+from gateway.protocol import GatewayProtocol
 from gateway.tests.world import World
 from gateway.tests.world import world as start_world
 
@@ -243,3 +247,24 @@ async def _upload_without_end(writer: asyncio.StreamWriter) -> None:
     while True:
         writer.write(b"x" * 65536)
         await writer.drain()
+
+
+class TestResets:
+    """Clients that hang up by a reset."""
+
+    async def test_leave_nothing_behind(self, world: World) -> None:
+        """Also after an answer, when the connection would have waited for the next request."""
+        reader, writer = await asyncio.open_connection(world.host, world.port)
+        writer.write(OK.replace(b"close", b"keep-alive"))
+        await reader.readuntil(b"\r\n\r\n")
+        await eventually(lambda: _protocols() == 1)
+        connection = writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+        await eventually(lambda: _protocols() == 0)
+
+
+def _protocols() -> int:
+    """Return how many connections of clients are in memory, alive or not."""
+    gc.collect()
+    return sum(isinstance(one, GatewayProtocol) for one in gc.get_objects())
