@@ -8,7 +8,10 @@ from typing import Any
 import structlog
 from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import DeliveryError, PublishError
+from aiormq.abc import ChannelFrame
+from pamqp.body import ContentBody
 from pamqp.commands import Basic
+from pamqp.header import ContentHeader
 
 from chassis.bus import BusUnavailable, Message, Outcome, QueueSpec
 from chassis.rabbitmq.link import Link
@@ -30,12 +33,23 @@ class Publisher:
         self._queues = tuple(queues)
         self._timeout = timeout.total_seconds()
         self._channel: AbstractChannel | None = None
-        self._underlay: Any = None  # of aiormq.Channel: its protocol does not know `wait`
+        self._underlay: Any = None  # an aiormq.Channel, of which its protocol tells a part
 
     async def publish(self, messages: Sequence[Message]) -> Sequence[Outcome]:
         """Publish all and await every confirm. Raises BusUnavailable."""
         await self._open()
-        results = await asyncio.gather(*(self._publish(m) for m in messages))
+        try:
+            confirms = self._write(messages)
+        except asyncio.QueueFull:
+            await self.close()
+            raise BusUnavailable("the connection is blocked") from None
+        try:
+            if confirms:
+                await asyncio.wait(confirms, timeout=self._timeout)
+        finally:
+            for message in messages:
+                self._underlay.message_id_delivery_tag.pop(str(message.id), None)
+        results = [_outcome(*told) for told in zip(messages, confirms, strict=True)]
         if None in results:
             # A confirm that may still come must never meet the same id published again on this
             # channel: returns are told apart by message id alone.
@@ -49,27 +63,22 @@ class Publisher:
         self._channel = None
         await self._link.drop()
 
-    async def _publish(self, message: Message) -> Outcome | None:
-        """Return what the broker said, or None when it said nothing."""
-        try:
-            await self._underlay.basic_publish(
-                message.body,
-                exchange=message.exchange,
-                routing_key=message.routing_key,
-                properties=_properties(message),
-                mandatory=True,
-                timeout=self._timeout,
-                wait=False,  # for each to be written before the next
-            )
-        except PublishError:
-            return Outcome.UNROUTABLE
-        except DeliveryError as error:
-            log.warning("publish.refused", type=message.routing_key, reason=str(error))
-            return Outcome.FAILED
-        except Exception as error:  # noqa: BLE001 - closed channels and sockets raise many kinds
-            log.debug("publish.unanswered", reason=type(error).__name__)
-            return None
-        return Outcome.CONFIRMED
+    def _write(self, messages: Sequence[Message]) -> list[asyncio.Future[Any]]:
+        """Hand all over to the connection as one piece; return what their confirms will settle.
+
+        The channel's own `basic_publish` does this for one message, with a task, a timeout and a
+        write for each. Nobody else publishes here and nothing is awaited: no lock is needed.
+        """
+        channel, frames, confirms = self._underlay, list[Any](), []
+        for message in messages:
+            confirm = channel.create_future()
+            channel.delivery_tag += 1
+            channel.confirmations[channel.delivery_tag] = confirm
+            channel.message_id_delivery_tag[str(message.id)] = channel.delivery_tag
+            confirms.append(confirm)
+            frames += _frames(message, channel.max_content_size)
+        channel.write_queue.put_nowait(ChannelFrame.marshall(channel.number, frames))
+        return confirms
 
     async def _open(self) -> None:
         if self._channel is not None and not self._channel.is_closed:
@@ -88,10 +97,34 @@ class Publisher:
         self._channel = channel
 
 
-def _properties(message: Message) -> Basic.Properties:
-    return Basic.Properties(
+def _frames(message: Message, at_most: int) -> list[Any]:
+    """Return a message as it goes over the wire: method, header, body (AMQP 0-9-1, 2.3.5.2)."""
+    body = message.body
+    properties = Basic.Properties(
         content_type=CONTENT_TYPE,
         delivery_mode=_PERSISTENT,
         message_id=str(message.id),
         message_type=message.routing_key,
     )
+    return [
+        Basic.Publish(exchange=message.exchange, routing_key=message.routing_key, mandatory=True),
+        ContentHeader(body_size=len(body), properties=properties),
+        *(ContentBody(body[start : start + at_most]) for start in range(0, len(body), at_most)),
+    ]
+
+
+def _outcome(message: Message, confirm: asyncio.Future[Any]) -> Outcome | None:
+    """Return what the broker said, or None when it said nothing."""
+    if not confirm.done():
+        return None
+    try:
+        confirm.result()
+    except PublishError:
+        return Outcome.UNROUTABLE
+    except DeliveryError as error:
+        log.warning("publish.refused", type=message.routing_key, reason=str(error))
+        return Outcome.FAILED
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a closed channel raises many kinds
+        log.debug("publish.unanswered", reason=type(error).__name__)
+        return None
+    return Outcome.CONFIRMED

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Self
 
@@ -119,6 +120,14 @@ class TestConfirms:
         outcomes = await bus.publish([message(n) for n in range(300)])
         await bus.close()
         assert set(outcomes) == {Outcome.CONFIRMED}
+
+    async def test_body_of_several_frames(self, rabbitmq_url: str) -> None:
+        """What is larger than a frame of the broker's arrives whole, and so does its neighbour."""
+        bus = RabbitMQBus(rabbitmq_url, name="tests")
+        large = replace(message(1), body=b"gatehouse" * 50_000)
+        assert await bus.publish([large, message(2)]) == [Outcome.CONFIRMED] * 2
+        await bus.close()
+        assert await _first_body(rabbitmq_url, UNROUTED) == large.body
 
     async def test_survives_a_lost_connection(self, rabbitmq_url: str, world: World) -> None:
         """The next publication opens a new one."""
