@@ -8,8 +8,7 @@ from uuid import uuid4
 import jwt
 
 from chassis.jwt import TOKEN_TYPE
-from services.token.domain.sessions import Session
-from services.token.domain.subjects import Subject
+from services.token.domain.grants import Grant
 from services.token.keys import KeyRing, SigningKey
 
 
@@ -23,28 +22,27 @@ class AccessTokens:
 
     def issue(
         self,
-        session: Session,
-        subject: Subject,
+        grant: Grant,
         *,
         key: SigningKey,
         now: datetime,
         expires_at: datetime,
     ) -> str:
-        """Return a token of *session* with the roles of *subject*, signed by *key*."""
+        """Return a token that says what *grant* holds, signed by *key*."""
         issued_at = int(now.timestamp())
         claims: dict[str, Any] = {
             "iss": self.issuer,
             "aud": self.audience,
-            "sub": str(session.user_id),
-            "sid": str(session.id),
+            "sub": str(grant.user_id),
+            "sid": str(grant.session_id),
             "jti": str(uuid4()),
             "iat": issued_at,
             "exp": max(int(expires_at.timestamp()), issued_at + 1),
-            "auth_time": int(session.authenticated_at.timestamp()),
-            "amr": list(session.amr),
-            "roles": sorted(subject.roles),
-            "scope": session.scope,
-            "ver": subject.roles_version,
+            "auth_time": int(grant.authenticated_at.timestamp()),
+            "amr": list(grant.amr),
+            "roles": sorted(grant.roles),
+            "scope": grant.scope,
+            "ver": grant.roles_version,
         }
         headers = {"kid": key.kid, "typ": TOKEN_TYPE}
         return jwt.encode(claims, key.private, algorithm=key.algorithm, headers=headers)

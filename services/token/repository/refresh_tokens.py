@@ -13,6 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chassis.database import Named, Statements, Transaction
+from services.token.domain.grants import Grant
 from services.token.domain.refresh import RefreshToken
 from services.token.domain.sessions import Session
 from services.token.domain.subjects import Subject
@@ -31,6 +32,11 @@ class Family:
     subject: Subject
     session: Session
     epoch: int
+
+    @property
+    def grant(self) -> Grant:
+        """Return what its tokens say."""
+        return Grant.of(self.session, self.subject)
 
 
 _LOCK_SUBJECT = """

@@ -11,12 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from chassis.database import Named, Statements, Transaction
+from chassis.database import Statements, Transaction
 from chassis.outbox import Row
+from services.token.domain.grants import Grant
 from services.token.repository.epochs import EPOCH
-from services.token.repository.refresh_tokens import Family
-from services.token.repository.sessions import session_of
-from services.token.repository.subjects import subject_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,18 +71,18 @@ claimed AS (
     UPDATE refresh_tokens t SET spent_at = $5, spent_by = $2, sealed_successor = $4
     FROM session s
     WHERE t.hash = $1 AND t.session_id = s.id AND t.spent_at IS NULL AND t.expires_at > $5
-    RETURNING t.session_id, t.generation, least($6, s.absolute_expires_at) AS successor_expires_at
+    RETURNING s.*, t.generation, least($6, s.absolute_expires_at) AS successor_expires_at
 ), successor AS (
     INSERT INTO refresh_tokens (hash, session_id, generation, created_at, expires_at)
-    SELECT $3, session_id, generation + 1, $5, successor_expires_at FROM claimed
+    SELECT $3, id, generation + 1, $5, successor_expires_at FROM claimed
 ), wiped AS (
     UPDATE refresh_tokens old SET sealed_successor = NULL FROM claimed
-    WHERE old.session_id = claimed.session_id AND old.generation = claimed.generation - 1
+    WHERE old.session_id = claimed.id AND old.generation = claimed.generation - 1
 ), used AS (
     UPDATE sessions SET last_used_at = $5, expires_at = successor_expires_at,
         client_address = $7, user_agent = $8, device = $9,
         refreshes_paid_until = greatest(refreshes_paid_until, $5) + make_interval(secs => $10)
-    FROM claimed WHERE sessions.id = claimed.session_id
+    FROM claimed WHERE sessions.id = claimed.id
 )"""
 
 _CLAIM = f"""
@@ -97,8 +95,7 @@ SELECT generation FROM claimed
 
 _CLAIM_AT_ONCE = f"""
 WITH subject AS (
-    SELECT t.session_id, u.roles, u.roles_version, u.status, u.status_version,
-        u.sessions_valid_from, u.checked_at
+    SELECT t.session_id, u.roles, u.roles_version, u.sessions_valid_from
     FROM refresh_tokens t
     JOIN sessions s ON s.id = t.session_id
     JOIN subjects u ON u.user_id = s.user_id
@@ -106,8 +103,8 @@ WITH subject AS (
         AND u.checked_at >= $11 AND u.status NOT IN ('disabled', 'deleted')
     FOR SHARE OF u
 ), session AS (
-    SELECT s.*, {EPOCH} AS present_epoch, subject.roles, subject.roles_version, subject.status,
-        subject.status_version, subject.sessions_valid_from, subject.checked_at
+    SELECT s.id, s.user_id, s.authenticated_at, s.amr, s.scope, s.absolute_expires_at,
+        subject.roles, subject.roles_version
     FROM sessions s JOIN subject ON s.id = subject.session_id
     WHERE s.ended_at IS NULL AND least(s.expires_at, s.absolute_expires_at) > $5
         AND s.epoch >= {EPOCH} AND s.subject_version >= subject.sessions_valid_from
@@ -117,19 +114,20 @@ WITH subject AS (
 ), {_CLAIMING}, told AS (
     INSERT INTO outbox (event_id, exchange, routing_key, body, urgent)
     SELECT $14, $15, $16, $17::text::jsonb || jsonb_build_object(
-        'subject', s.user_id, 'actor', s.user_id,
-        'data', jsonb_build_object('user_id', s.user_id, 'session_id', s.id)
+        'subject', user_id, 'actor', user_id,
+        'data', jsonb_build_object('user_id', user_id, 'session_id', id)
     ), false
-    FROM claimed JOIN session s ON s.id = claimed.session_id
+    FROM claimed
 )
-SELECT session.* FROM session JOIN claimed ON claimed.session_id = session.id
+SELECT id, user_id, authenticated_at, amr, scope, absolute_expires_at, roles, roles_version
+FROM claimed
 """  # noqa: S608 - our own words
 
 
 async def claim_at_once(
     each: Statements, rotation: Claim, conditions: Conditions, announcement: Row
-) -> Family | None:
-    """Claim as `claim` does, announce it, and return the family as it was before.
+) -> Grant | None:
+    """Claim as `claim` does, announce it, and return what the session gives.
 
     None, and nothing done, unless the family is alive and the conditions are met. The body of
     *announcement* gets its subject, actor and data here.
@@ -144,8 +142,16 @@ async def claim_at_once(
     )
     if found is None:
         return None
-    named = Named(found)
-    return Family(subject_of(named), session_of(named), found["present_epoch"])
+    return Grant(
+        session_id=found["id"],
+        user_id=found["user_id"],
+        authenticated_at=found["authenticated_at"],
+        amr=tuple(found["amr"]),
+        scope=found["scope"],
+        absolute_expires_at=found["absolute_expires_at"],
+        roles=frozenset(found["roles"]),
+        roles_version=found["roles_version"],
+    )
 
 
 async def claim(tx: Transaction, rotation: Claim) -> bool:

@@ -5,8 +5,8 @@ from datetime import datetime
 from uuid import UUID
 
 from services.token.access_tokens import AccessTokens
-from services.token.domain.sessions import Lifetimes, Session
-from services.token.domain.subjects import Subject
+from services.token.domain.grants import Grant
+from services.token.domain.sessions import Lifetimes
 from services.token.keys import Issuer
 from services.token.refresh_secrets import RefreshSecret
 
@@ -36,8 +36,7 @@ class Issuing:
 
     def issue(
         self,
-        session: Session,
-        subject: Subject,
+        grant: Grant,
         secret: RefreshSecret,
         *,
         issuer: Issuer,
@@ -45,12 +44,12 @@ class Issuing:
         now: datetime,
     ) -> Issued:
         """Return a fresh access token beside the refresh token *secret*."""
-        expires_at = self.lifetimes.access_end(now, session.absolute_expires_at)
+        expires_at = self.lifetimes.access_end(now, grant.absolute_expires_at)
         access_token = self.access_tokens.issue(
-            session, subject, key=issuer.key, now=now, expires_at=expires_at
+            grant, key=issuer.key, now=now, expires_at=expires_at
         )
         return Issued(
-            session_id=session.id,
+            session_id=grant.session_id,
             access_token=access_token,
             expires_in=int((expires_at - now).total_seconds()),
             refresh_token=secret.text,

@@ -10,6 +10,7 @@ from chassis.ids import uuid7
 from chassis.outbox import Outbox
 from contracts.internal import AuthenticateResponse
 from contracts.token import SessionStarted
+from services.token.domain.grants import Grant
 from services.token.domain.refresh import RefreshToken
 from services.token.domain.sessions import Lifetimes, Session, device_name, surplus
 from services.token.domain.subjects import Subject
@@ -75,8 +76,7 @@ class Login:
         if subject is None:
             subject = await self._start_in_turn(answer, session, secret, caller)
         issued = self._issuing.issue(
-            session,
-            subject,
+            Grant.of(session, subject),
             secret,
             issuer=issuer,
             refresh_expires_at=session.expires_at,

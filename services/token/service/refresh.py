@@ -100,8 +100,7 @@ class Refresh:
         if not isinstance(renewed, Renewed):
             raise InvalidRefreshToken
         return self._issuing.issue(
-            renewed.session,
-            renewed.subject,
+            renewed.grant,
             renewed.secret,
             issuer=issuer,
             refresh_expires_at=renewed.expires_at,
@@ -180,7 +179,7 @@ class Refresh:
         successor = await find_token(tx, secret.hash)
         if successor is None or successor.expires_at <= presented.now:
             return None
-        return Renewed(family.subject, family.session, secret, successor.expires_at)
+        return Renewed(family.grant, secret, successor.expires_at)
 
     async def _end_family(self, tx: Transaction, presented: Presented, session: Session) -> None:
         fact = RefreshTokenReused(user_id=session.user_id, session_id=session.id)

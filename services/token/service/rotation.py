@@ -9,9 +9,9 @@ from chassis.database import Database, Transaction
 from chassis.outbox import Outbox
 from chassis.rates import Rate
 from contracts.token import TokenRefreshed
+from services.token.domain.grants import Grant
 from services.token.domain.refresh import Allowance
-from services.token.domain.sessions import Lifetimes, Session, device_name
-from services.token.domain.subjects import Subject
+from services.token.domain.sessions import Lifetimes, device_name
 from services.token.refresh_secrets import RefreshSecret
 from services.token.repository.refresh_tokens import Family
 from services.token.repository.rotations import Claim, Conditions, claim, claim_at_once
@@ -35,8 +35,7 @@ class Presented:
 class Renewed:
     """The newest member of a family, made now or repeated."""
 
-    subject: Subject
-    session: Session
+    grant: Grant
     secret: RefreshSecret
     expires_at: datetime
 
@@ -70,11 +69,11 @@ class Rotation:
             _ANY_REFRESH, subject=str(_FILLED_IN), caller=presented.caller
         )
         async with self._database.statements() as each:
-            family = await claim_at_once(each, rotation, conditions, announcement)
-        if family is None:
+            grant = await claim_at_once(each, rotation, conditions, announcement)
+        if grant is None:
             return None
         self._outbox.written.set()
-        return self._renewed(presented, family, secret)
+        return self._renewed(presented, grant, secret)
 
     async def rotate(self, tx: Transaction, presented: Presented, family: Family) -> Renewed | None:
         """Claim the token of a locked family; None when it is not there to be claimed."""
@@ -85,7 +84,7 @@ class Rotation:
         await self._outbox.emit(
             tx, _fact(family), subject=subject, caller=presented.caller, actor=subject
         )
-        return self._renewed(presented, family, secret)
+        return self._renewed(presented, family.grant, secret)
 
     def wait(self, presented: Presented, family: Family) -> timedelta:
         """Return how long the session has to wait for its next successor."""
@@ -108,10 +107,9 @@ class Rotation:
             charge=Allowance(self._rate.limit, self._rate.period).interval,
         )
 
-    def _renewed(self, presented: Presented, family: Family, secret: RefreshSecret) -> Renewed:
-        session = family.session
-        expires_at = self._lifetimes.idle_end(presented.now, session.absolute_expires_at)
-        return Renewed(family.subject, session, secret, expires_at)
+    def _renewed(self, presented: Presented, grant: Grant, secret: RefreshSecret) -> Renewed:
+        expires_at = self._lifetimes.idle_end(presented.now, grant.absolute_expires_at)
+        return Renewed(grant, secret, expires_at)
 
 
 def is_alive(family: Family, now: datetime) -> bool:

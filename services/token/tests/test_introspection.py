@@ -17,6 +17,7 @@ from contracts.identity import (
     UserRolesChanged,
 )
 from services.token.access_tokens import AccessTokens
+from services.token.domain.grants import Grant
 from services.token.domain.sessions import Session
 from services.token.domain.subjects import Subject
 from services.token.tests.kit import AUDIENCE, ISSUER
@@ -256,8 +257,7 @@ class TestInactive:
         now = office.world.clock.now()
         ring = office.world.parts._keys.ring
         return AccessTokens(issuer, audience, ring).issue(
-            session,
-            Subject(user_id=session.user_id),
+            Grant.of(session, Subject(user_id=session.user_id)),
             key=ring.signing_key,
             now=now,
             expires_at=now + 15 * MINUTE,

@@ -85,9 +85,9 @@ class Case:
             proven_sid=proven_sid,
         )
         async with self._world.database.statements() as each:
-            family = await claim_at_once(each, self._claim, conditions, self._announcement)
-        assert family is None or family.session.id == self.session_id
-        return family is not None
+            grant = await claim_at_once(each, self._claim, conditions, self._announcement)
+        assert grant is None or grant.session_id == self.session_id
+        return grant is not None
 
     async def is_allowed(self) -> bool:
         """Say what the domain's rules say."""
