@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
@@ -11,8 +11,8 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.util import greenlet_spawn
 
-from chassis.absence import DatabaseUnavailable, away_by_name, is_away
-from chassis.pooling import IDLE_FOR, open_engine
+from chassis.absence import AwayByName, DatabaseUnavailable, is_away
+from chassis.pooling import IDLE_FOR, Pool
 from chassis.taken import Taken
 
 __all__ = [
@@ -76,10 +76,8 @@ class Statements:
             rows: list[asyncpg.Record] = await self._driver.fetch(sql, *arguments)
         return rows
 
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
-        with away_by_name():
-            yield
+    def _watched(self) -> AbstractContextManager[None]:
+        return AwayByName()
 
 
 class Transaction(Statements):
@@ -132,7 +130,7 @@ class Transaction(Statements):
     def _watched(self) -> Iterator[None]:
         """Remember that a statement failed: PostgreSQL would answer a commit with a rollback."""
         try:
-            with away_by_name():
+            with AwayByName():
                 yield
         except Exception:
             self.failed = True
@@ -157,7 +155,7 @@ class Database:
         idle_for: timedelta = IDLE_FOR,
     ) -> None:
         self._timeout = timeout
-        self._engine = open_engine(
+        self._pool = Pool(
             url, pool_min=pool_min, pool_max=pool_max, timeout=timeout, idle_for=idle_for
         )
         self._returning: set[asyncio.Task[None]] = set()
@@ -166,7 +164,7 @@ class Database:
         """Close every connection; those on their way back are waited for."""
         if self._returning:
             await asyncio.wait(self._returning)
-        await greenlet_spawn(self._engine.dispose)
+        await self._pool.close()
 
     async def ping(self) -> None:
         """Ask for one round trip. Raises DatabaseUnavailable."""
@@ -182,7 +180,7 @@ class Database:
         """
         async with self._taken() as taken:
             await taken.begin()
-            tx = Transaction(self._engine, taken)
+            tx = Transaction(self._pool.engine, taken)
             try:
                 yield tx
             except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -208,9 +206,9 @@ class Database:
     @asynccontextmanager
     async def _taken(self) -> AsyncIterator[Taken]:
         """Take a connection out of the pool, and give it back whatever happens."""
-        with away_by_name():
-            pooled = await greenlet_spawn(self._engine.raw_connection)
-        taken = Taken(pooled, patience=self._timeout)
+        with AwayByName():
+            pooled = await self._pool.take()
+        taken = Taken(self._pool, pooled, patience=self._timeout)
         try:
             yield taken
         except (asyncio.CancelledError, GeneratorExit):

@@ -2,12 +2,11 @@
 
 import asyncio
 from contextlib import suppress
-from typing import Any
 
-import asyncpg
 from sqlalchemy import PoolProxiedConnection
 
-from chassis.absence import MAYBE_AWAY, away_by_name
+from chassis.absence import MAYBE_AWAY, AwayByName
+from chassis.pooling import Pool, discard, driver_of
 
 
 class Taken:
@@ -16,10 +15,10 @@ class Taken:
     *patience* (seconds) is for a ROLLBACK.
     """
 
-    def __init__(self, pooled: PoolProxiedConnection, *, patience: float) -> None:
+    def __init__(self, pool: Pool, pooled: PoolProxiedConnection, *, patience: float) -> None:
         self.pooled = pooled
-        driver: Any = pooled.driver_connection
-        self.driver: asyncpg.Connection = driver
+        self.driver = driver_of(pooled)
+        self._pool = pool
         self._patience = patience
         self._open = self._abandoned = False
 
@@ -31,12 +30,12 @@ class Taken:
     async def begin(self) -> None:
         """Begin a transaction. Raises DatabaseUnavailable."""
         self._open = True
-        with away_by_name():
+        with AwayByName():
             await self.driver.execute("BEGIN")
 
     async def commit(self) -> bool:
         """Commit; say whether PostgreSQL did or rolled back. Raises DatabaseUnavailable."""
-        with away_by_name():
+        with AwayByName():
             answer = await self.driver.execute("COMMIT")
         self._open = False
         return bool(answer == "COMMIT")
@@ -61,7 +60,6 @@ class Taken:
     def give_back(self) -> None:
         """Return it to the pool, which opens another in place of one nobody else may have."""
         if self._open or self._abandoned:
-            self.driver.terminate()
-            if self.pooled.is_valid:  # SQLAlchemy may have noticed that it is gone
-                self.pooled.invalidate()
-        self.pooled.close()
+            discard(self.pooled)
+        else:
+            self._pool.give_back(self.pooled)
