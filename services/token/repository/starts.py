@@ -86,9 +86,11 @@ SELECT {epoch} = $27 AS in_time FROM subject
 
 _START = _STARTING.format(guard="", epoch=EPOCH)
 
+# FILTER: by a WHERE, PostgreSQL without statistics takes the index of all running sessions as well.
 _FIND_ROOM = """
-SELECT *, xmin::text AS version,
-    (SELECT count(*) FROM sessions s WHERE s.user_id = $1 AND s.ended_at IS NULL) AS running
+SELECT *, xmin::text AS version, (
+    SELECT count(*) FILTER (WHERE s.ended_at IS NULL) FROM sessions s WHERE s.user_id = $1
+) AS running
 FROM subjects WHERE user_id = $1
 """
 

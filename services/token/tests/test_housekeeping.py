@@ -26,7 +26,7 @@ def statements(world: World) -> Iterator[list[str]]:
     def hear(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         heard.append(statement)
 
-    engine = world.parts._database._engine
+    engine = world.parts._database._pool.engine
     sa.event.listen(engine, "before_cursor_execute", hear)
     yield heard
     sa.event.remove(engine, "before_cursor_execute", hear)
