@@ -129,6 +129,21 @@ class TestPool:
 
         await eventually(closed)
 
+    async def test_what_comes_back_after_the_end_is_closed(
+        self, database: Database, postgres: PostgresServer
+    ) -> None:
+        """Nobody would ever ask for it again."""
+        async with database.statements() as each:
+            row = await each.fetch_row(PID)
+            await database.close()
+        assert row is not None
+        pids = {int(row["pid"])}
+
+        async def closed() -> bool:
+            return not await still_open(postgres, pids)
+
+        await eventually(closed)
+
 
 class TestInterruption:
     """Whoever held a connection is cancelled."""
