@@ -6,49 +6,24 @@ import pty
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from chassis.app import Deployable
 from chassis.hangup import Hangups
-from chassis.health import Health
-from chassis.metrics import Metrics
-from chassis.settings import ProcessSettings
 from chassis.testing import eventually
+from chassis.testing.deployables import idle_deployable
 
 SERVED = """
 import asyncio
 from chassis.server import serve
-from chassis.tests.test_hangup import deployable
+from chassis.testing.deployables import idle_deployable
 
 async def reload():
     print("reloaded", flush=True)
 
-asyncio.run(serve([deployable(reload)], on_started=lambda _: print("started", flush=True)))
+asyncio.run(serve([idle_deployable(reload)], on_started=lambda _: print("started", flush=True)))
 """
-
-
-def deployable(reload: object = None) -> Deployable:
-    """Return one on free ports that does nothing."""
-
-    @asynccontextmanager
-    async def lifespan() -> AsyncIterator[None]:
-        yield
-
-    async def http(*_: object) -> None: ...
-
-    return Deployable(
-        name="example",
-        settings=ProcessSettings(port=0, ops_port=0),
-        http=http,
-        lifespan=lifespan,
-        health=Health(),
-        metrics=Metrics(),
-        reload=reload,  # type: ignore[arg-type]  # also None
-    )
 
 
 class TestHangup:
@@ -63,7 +38,7 @@ class TestHangup:
             times += 1
 
         stop = asyncio.Event()
-        async with Hangups([deployable(), deployable(reload)], stop):
+        async with Hangups([idle_deployable(), idle_deployable(reload)], stop):
             signal.raise_signal(signal.SIGHUP)
             await eventually(lambda: times == 1)
             signal.raise_signal(signal.SIGHUP)
@@ -79,7 +54,7 @@ class TestHangup:
             times += 1
             raise ValueError
 
-        async with Hangups([deployable(reload)], asyncio.Event()):
+        async with Hangups([idle_deployable(reload)], asyncio.Event()):
             signal.raise_signal(signal.SIGHUP)
             await eventually(lambda: times == 1)
             signal.raise_signal(signal.SIGHUP)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -22,19 +23,20 @@ access = "public"
 """
 
 
+async def play(script: Script, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Run *script* for one connection, to its end or the other's."""
+    try:
+        await script(reader, writer)
+    except (ConnectionError, asyncio.IncompleteReadError):
+        pass
+    finally:
+        writer.close()
+
+
 @asynccontextmanager
 async def scripted(script: Script) -> AsyncIterator[str]:
     """Run *script* for each connection; give the URL."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await script(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(partial(play, script), "127.0.0.1", 0)
     try:
         yield "http://127.0.0.1:{1}".format(*server.sockets[0].getsockname())
     finally:

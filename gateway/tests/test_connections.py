@@ -5,6 +5,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from chassis.testing import eventually
 from gateway.proxy.body import Patience
 from gateway.proxy.call import Call
 from gateway.tests.calling import OK, Caller, Saying, calling, rest_of
-from gateway.tests.scripted import Script
+from gateway.tests.scripted import Script, play
 
 
 class TestKept:
@@ -290,16 +291,7 @@ async def secured(script: Script, folder: Path) -> AsyncIterator[Caller]:
     _write_certificate(folder)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(folder / "certificate.pem", folder / "certificate.key")
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await script(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(partial(play, script), "127.0.0.1", 0, ssl=tls)
     caller = Caller(Origin.of("https://{}:{}".format(*server.sockets[0].getsockname())))
     try:
         yield caller

@@ -17,10 +17,8 @@ from prometheus_client import (
 from prometheus_client.registry import Collector
 
 from chassis.app import Deployable
-from chassis.health import Health
-from chassis.metrics import Metrics
-from chassis.settings import ProcessSettings
 from chassis.testing import eventually
+from chassis.testing.deployables import idle_deployable
 from gateway.workers.channel import Channel, Unanswered, answering
 from gateway.workers.exposition import Joined
 from gateway.workers.worker import Inheritance
@@ -31,7 +29,7 @@ class TestChannel:
 
     async def test_answers_what_is_asked_at_once(self) -> None:
         """Each question gets its own answer; one that nobody waits for is passed over."""
-        deployable, alone = example(), asyncio.Event()
+        deployable, alone = idle_deployable(), asyncio.Event()
         async with speaking(deployable, alone) as channel:
             health, text, live = await asyncio.gather(
                 *(channel.ask(question, within=5) for question in ("health", "metrics", "live"))
@@ -60,7 +58,7 @@ class TestChannel:
 
     async def test_ends_a_worker_that_cannot_answer(self) -> None:
         """It would be served by nobody's eyes."""
-        deployable, alone = example(), asyncio.Event()
+        deployable, alone = idle_deployable(), asyncio.Event()
         async with speaking(deployable, alone) as channel:
             deployable.metrics.registry.register(Broken())
             with pytest.raises(Unanswered):
@@ -83,25 +81,6 @@ class Broken(Collector):
     def describe(self) -> Iterable[Metric]:
         """Name nothing."""
         return []
-
-
-def example() -> Deployable:
-    """Return a deployable that was not started."""
-
-    @asynccontextmanager
-    async def lifespan() -> AsyncIterator[None]:
-        yield
-
-    async def http(*_: object) -> None: ...
-
-    return Deployable(
-        name="example",
-        settings=ProcessSettings(port=0, ops_port=0),
-        http=http,
-        lifespan=lifespan,
-        health=Health(),
-        metrics=Metrics(),
-    )
 
 
 @asynccontextmanager
