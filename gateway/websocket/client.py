@@ -7,12 +7,13 @@ from typing import Any
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from gateway.websocket.connected import Connected
 from gateway.websocket.tunnel import Tunnel
 
 _EXTENSION = "gatehouse.websocket"
 
 
-class ClientSide:
+class ClientSide(Connected):
     """What a request may become; *closing* is called when its connection closes from here."""
 
     def __init__(
@@ -70,21 +71,6 @@ class ClientSide:
         self._ended = self._ended or reason
         if self._tunnel is not None:
             self._tunnel.end(reason)
-
-    def write(self, data: bytes) -> None:
-        """Send *data* to the client."""
-        if not self._transport.is_closing():
-            self._transport.write(data)
-
-    def pause_reading(self) -> None:
-        """Take nothing more from the client for now."""
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Go on."""
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
 
     def close(self) -> None:
         """Close the connection once the client has what was written."""

@@ -12,7 +12,7 @@ from chassis.http1.names import Origin
 from chassis.logs import get_logger
 from chassis.metrics import Metrics
 from gateway.errors import UpstreamFailed, UpstreamSlow
-from gateway.proxy.addresses import Address, Addresses
+from gateway.proxy.addresses import Address, Addresses, note
 from gateway.proxy.assertions import Assertions
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.headers import OutgoingHeaders, answer_headers
@@ -25,7 +25,6 @@ from gateway.websocket.upstream import Head, NoAnswer, UpstreamSide
 
 _SWITCHED = 101
 _UPGRADE = [(b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
-_CANNOT_WORK = frozenset({502, 503, 504})
 log = get_logger(__name__)
 
 
@@ -99,10 +98,7 @@ class WebSockets:
             except (UpstreamFailed, UpstreamSlow):
                 address.breaker.failed(passage)
                 raise
-            if head.status in _CANNOT_WORK:
-                address.breaker.overloaded(passage)
-            else:
-                address.breaker.answered(passage)
+            note(head.status, address, passage, own=False)
             return upstream, head
         raise UpstreamFailed if tried else addresses.refusal()
 

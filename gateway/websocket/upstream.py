@@ -10,6 +10,7 @@ import httptools
 from chassis.http1.connection import MAX_ANSWER_HEADERS
 from chassis.http1.ending import MAX_ANSWER_HEADER_BYTES, tells_its_end
 from chassis.http1.trouble import Garbled
+from gateway.websocket.connected import Connected
 from gateway.websocket.tunnel import Tunnel
 
 _BUFFERED_BYTES = 64 * 1024
@@ -31,7 +32,7 @@ class NoAnswer(Exception):  # noqa: N818 - a state of the connection
     """The upstream closed the connection, or spoke no HTTP."""
 
 
-class UpstreamSide(asyncio.Protocol):
+class UpstreamSide(Connected, asyncio.Protocol):
     """Reads an answer, and after 101 nothing any more: then the bytes are the tunnel's."""
 
     def __init__(self) -> None:
@@ -108,21 +109,6 @@ class UpstreamSide(asyncio.Protocol):
             tunnel.from_upstream(early)
         if self._lost:
             tunnel.end("upstream_closed")
-
-    def write(self, data: bytes) -> None:
-        """Send *data* to the upstream."""
-        if not self._transport.is_closing():
-            self._transport.write(data)
-
-    def pause_reading(self) -> None:
-        """Take nothing more from the upstream for now."""
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Go on."""
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
 
     def close(self) -> None:
         """Close the connection once the upstream has what was written, or does not take it."""
