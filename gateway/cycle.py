@@ -50,7 +50,7 @@ class Cycle(RequestResponseCycle):
             self.chunked_encoding = True
             lines.append(b"transfer-encoding: chunked\r\n")
         head = b"".join(lines)
-        if not is_clean(head, len(lines)):
+        if not _is_clean(head, len(lines)):
             raise RuntimeError("a header holds what is not allowed there")
         self.response_started = True
         self.waiting_for_100_continue = False
@@ -83,7 +83,7 @@ class Cycle(RequestResponseCycle):
         return status in _NO_BODY or self.scope["method"] == "HEAD"
 
 
-def is_clean(head: bytes, lines: int) -> bool:
+def _is_clean(head: bytes, lines: int) -> bool:
     """Say whether *head* has so many lines, and no control character in any of them."""
     ends = head.count(b"\r\n") == head.count(b"\r") == head.count(b"\n") == lines
     return ends and len(head.translate(None, _CONTROLS)) == len(head)

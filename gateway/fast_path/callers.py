@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+from chassis.http1.head import lines_of
 from chassis.networks import Address
 from gateway.address import ClientAddresses, limit_key
 from gateway.proxy.headers import OutgoingHeaders
@@ -18,7 +19,7 @@ class Caller:
     def __init__(self, address: Address, headers: OutgoingHeaders) -> None:
         self.address = address
         self.key = limit_key(address)
-        self.lines = b"".join([b"%b: %b\r\n" % header for header in headers.forwarded(address)])
+        self.lines = lines_of(headers.forwarded(address))
 
 
 class Callers:

@@ -28,7 +28,7 @@ from gateway.routing.header_rules import HeaderChanges
 # A cookie without a name is sent back as its value alone: `=gatehouse-x` is `gatehouse-x`.
 _PLATFORM_COOKIE = re.compile(rb"(?i)[\s=]*(__Host-|__Secure-)?gatehouse[-_]")
 _DEVICE = DEVICE_HEADER.encode()
-NO_BODY = frozenset({204, 304})
+_NO_BODY = frozenset({204, 304})
 PRODUCT_HEADERS = raw_headers(
     {
         name: SECURITY_HEADERS[name]
@@ -100,7 +100,7 @@ def answer_headers(
             continue
         if way is Way.JUDGED and not (service or may_say(name, value)):
             continue
-        if status in NO_BODY and name == b"content-length":
+        if status in _NO_BODY and name == b"content-length":
             continue
         kept.append((name, value))
     return kept
