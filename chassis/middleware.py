@@ -59,6 +59,11 @@ class RequestState:
     began: float = field(default_factory=time.perf_counter)
     """When the request arrived, by the clock of `time.perf_counter`."""
 
+    @property
+    def names(self) -> Mapping[str, str]:
+        """Return what every log line about the request carries."""
+        return {"request_id": self.request_id, "trace_id": self.trace.trace_id}
+
 
 def state_of(scope: Scope) -> RequestState:
     """Return the state RequestMiddleware put there."""
@@ -101,8 +106,7 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         # It is there already for a request that did not begin here (`gateway.fast_path`).
-        state = scope.setdefault("gatehouse", None) or self._state(scope["headers"])
-        scope["gatehouse"] = state
+        state = scope["gatehouse"] = scope.get("gatehouse") or self._state(scope["headers"])
         status = 0
 
         async def send_with_headers(message: Message) -> None:
@@ -112,7 +116,7 @@ class RequestMiddleware:
                 message["headers"] = _complete(message.get("headers", ()), state)
             await send(message)
 
-        with Bound({"request_id": state.request_id, "trace_id": state.trace.trace_id}):
+        with Bound(state.names):
             self._metrics.in_flight += 1
             try:
                 await self._app(scope, receive, send_with_headers)
@@ -192,14 +196,15 @@ def record(metrics: Metrics, state: RequestState, method: str, route: str, statu
         metrics.problems.labels(state.problem_code).inc()
     elif status < _CLIENT_ERROR and not writes("info"):
         return
-    _level(route, status)(
-        "request.answered",
-        method=method,
-        route=route,
-        status=status,
-        milliseconds=round(seconds * 1000, 1),
-        **({"reason": state.problem_code} if state.problem_code else {}),
-    )
+    with Bound(state.names):
+        _level(route, status)(
+            "request.answered",
+            method=method,
+            route=route,
+            status=status,
+            milliseconds=round(seconds * 1000, 1),
+            **({"reason": state.problem_code} if state.problem_code else {}),
+        )
 
 
 def _level(route: str, status: int) -> Callable[..., None]:

@@ -180,9 +180,7 @@ class Edge:
 
 def demands_of(route: Route, address: Address, token: AccessToken | None) -> Sequence[Demand]:
     """Return what a request to *route* is counted as."""
-    key = limit_key(address)
-    user = str(token.sub) if token else None
-    return [limit.demand(address=key, user=user) for limit in route.limits]
+    return route.demands(address=limit_key(address), user=token.sub if token else None)
 
 
 def _inbound(

@@ -53,12 +53,9 @@ class Admission:
         """Charge the limits; None when somebody has to be asked."""
         return self._parts.limiter.decide_now(demands, admitted.token)
 
-    async def ask(self, admitted: Admitted, demands: Sequence[Demand]) -> Decision | None:
-        """Charge the limits where they are counted; None when the token is found to be dead."""
-        try:
-            return await self._parts.limiter.decide(demands, admitted.token)
-        except Problem:
-            return None
+    async def ask(self, admitted: Admitted, demands: Sequence[Demand]) -> Decision:
+        """Charge the limits where they are counted. Raises TokenRevoked, TokenStale."""
+        return await self._parts.limiter.decide(demands, admitted.token)
 
     def give_back(self, admitted: Admitted) -> None:
         """Give the place back."""

@@ -37,9 +37,8 @@ class Admitted:
     @property
     def demands(self) -> Sequence[Demand]:
         """Return what the request is counted as."""
-        user = str(self.token.sub) if self.token is not None else None
-        key = self.caller.key
-        return [limit.demand(address=key, user=user) for limit in self.plan.route.limits]
+        user = self.token.sub if self.token is not None else None
+        return self.plan.route.demands(address=self.caller.key, user=user)
 
     @property
     def authorization(self) -> Sequence[str]:

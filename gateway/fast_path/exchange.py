@@ -68,7 +68,6 @@ class Exchange:
         "message_event",
         "more_body",
         "response_complete",
-        "response_started",
     )
 
     def __init__(
@@ -84,8 +83,7 @@ class Exchange:
         self._finish = finish
         self._go_slow = go_slow
         self.keep_alive = True
-        self.disconnected = self.more_body = False
-        self.response_started = self.response_complete = False
+        self.disconnected = self.more_body = self.response_complete = False
         self.message_event = _NOBODY
 
     def ask(self, begun: Begun, connection: Connection) -> None:

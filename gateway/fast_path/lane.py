@@ -5,12 +5,11 @@ import time
 from typing import Any
 
 from chassis.http1.connection import Connection
-from chassis.logs import Bound, writes
 from chassis.metrics import Metrics
 from chassis.middleware import record
 from gateway.edge import Parts
 from gateway.fast_path.admission import Admission
-from gateway.fast_path.admitted import ADMITTED, Admitted
+from gateway.fast_path.admitted import ADMITTED
 from gateway.fast_path.answer import Answer
 from gateway.fast_path.exchange import Client, Exchange
 from gateway.fast_path.head import read_head
@@ -59,11 +58,11 @@ class FastPath:
             return False
         return True
 
-    def _decided(self, exchange: Exchange, asking: "asyncio.Future[Decision | None]") -> None:
-        """Begin what Redis allows; what it refuses costs nothing, and is judged once more."""
-        decision = None if asking.cancelled() else asking.result()
-        if decision is not None and decision.allowed:
-            exchange.admitted.decision = decision
+    def _decided(self, exchange: Exchange, asking: asyncio.Future[Decision]) -> None:
+        """Begin what is allowed; all else has cost nothing, and the slow path judges once more."""
+        failed = asking.cancelled() or asking.exception() is not None
+        if not failed and asking.result().allowed:
+            exchange.admitted.decision = asking.result()
             self._begin(exchange)
             return
         self._admission.give_back(exchange.admitted)
@@ -99,16 +98,8 @@ class FastPath:
         self._outcomes.answered += 1
         exchange.response_complete = True
         exchange.client.finish(data)
-        self._record(admitted, answer.status)
+        record(self._metrics, admitted.state, "GET", admitted.plan.route.path, answer.status)
         return True
-
-    def _record(self, admitted: Admitted, status: int) -> None:
-        state, route = admitted.state, admitted.plan.route
-        if writes("info"):
-            with Bound({"request_id": state.request_id, "trace_id": state.trace.trace_id}):
-                record(self._metrics, state, "GET", route.path, status)
-        else:
-            record(self._metrics, state, "GET", route.path, status)
 
     def _go_slow(self, exchange: Exchange) -> None:
         """Let the app go on with what was admitted, from where it is."""

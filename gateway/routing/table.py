@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from uuid import UUID
 
 from chassis.errors import MethodNotAllowed, NotFound
 from chassis.rates import Rate
@@ -109,6 +110,11 @@ class Route:
     bulkhead: str | None
     websocket: bool = False
     idle_timeout: float = 120.0
+
+    def demands(self, *, address: str, user: UUID | None) -> Sequence[Demand]:
+        """Return what a request is counted as; *address* is the `limit_key` of the caller's."""
+        who = str(user) if user is not None else None
+        return [limit.demand(address=address, user=who) for limit in self.limits]
 
 
 @dataclass(slots=True)

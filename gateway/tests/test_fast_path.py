@@ -296,8 +296,22 @@ class TestADefectOfOurs:
         assert both.world.gateway.metrics.in_flight == 0
         assert "fast_path.crashed" in capsys.readouterr().out
 
+    async def test_in_counting_elsewhere(self, both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The slow path meets it too, and says so: nobody waits for an answer that never comes."""
+        parts = both.world.gateway.protocol.fast_path._admission._parts  # type: ignore[union-attr]
+        monkeypatch.setattr(parts.limiter, "decide_now", lambda *_: None)
+        monkeypatch.setattr(parts.limiter, "decide", _breaking)
+        answer = await both.ask("fast", get(both.world, target=b"/shop/orders/1"))
+        assert answer.startswith(b"HTTP/1.1 500")
+        assert len(parts.open_requests) == 0
+        assert both.world.gateway.metrics.in_flight == 0
+
 
 def _broken(*_: object) -> None:
+    raise ZeroDivisionError
+
+
+async def _breaking(*_: object) -> None:
     raise ZeroDivisionError
 
 
