@@ -45,12 +45,17 @@ class Connection(Channel):
     # What the proxy does with it.
 
     def begin(
-        self, data: bytes, *, bodyless: bool, take: Callable[[bytes], bool] | None = None
+        self,
+        data: bytes,
+        *,
+        bodyless: bool,
+        take: Callable[[bytes], bool] | None = None,
+        send: Callable[[asyncio.Transport, bytes], None] | None = None,
     ) -> None:
         """Send the head of a request, or all of it; the answer to a *bodyless* one has no body.
 
         *take* is offered the first bytes of the answer before the parser is, none when there are
-        none to come, and says whether it has taken them for all of it.
+        none to come, and says whether it has taken them for all of it. *send* may do so later.
         """
         if self._parser is None:
             self._parser = HttpResponseParser(self)
@@ -59,7 +64,10 @@ class Connection(Channel):
         self._served += 1
         if self._transport is None:
             self._fail(HungUp(stale=self._served > 1))
-        self.write(data)
+        elif send is None:
+            self._transport.write(data)
+        else:
+            send(self._transport, data)
 
     @property
     def kept_alive(self) -> bool:

@@ -1,5 +1,6 @@
 """One request on the fast path, from its admission to its answer, or to where it goes slow."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -86,7 +87,12 @@ class Exchange:
         self.disconnected = self.more_body = self.response_complete = False
         self.message_event = _NOBODY
 
-    def ask(self, begun: Begun, connection: Connection) -> None:
+    def ask(
+        self,
+        begun: Begun,
+        connection: Connection,
+        send: Callable[[asyncio.Transport, bytes], None],
+    ) -> None:
         """Send the request over the *connection* of *begun*, and be offered its answer."""
         try:
             request = request_of(self.admitted, begun.found[0].authority)
@@ -96,7 +102,7 @@ class Exchange:
             self.leave()
         else:
             take = partial(self._take, connection)
-            connection.begin(request, bodyless=False, take=take)
+            connection.begin(request, bodyless=False, take=take, send=send)
 
     def leave(self) -> None:
         """Go slow, wherever it is."""

@@ -12,6 +12,7 @@ from gateway.fast_path.admission import Admission
 from gateway.fast_path.admitted import ADMITTED
 from gateway.fast_path.answer import Answer
 from gateway.fast_path.exchange import Client, Exchange
+from gateway.fast_path.gathered import GatheredWrites
 from gateway.fast_path.head import read_head
 from gateway.fast_path.outcomes import Outcomes
 from gateway.fast_path.writing import AnswerWriter
@@ -25,6 +26,7 @@ class FastPath:
     """Serves what it can of a client's requests."""
 
     def __init__(self, parts: Parts, admission: Admission) -> None:
+        self.gathered = GatheredWrites()
         self._admission = admission
         self._writer = AnswerWriter(vary=parts.origins.vary)
         self._metrics: Metrics = parts.metrics
@@ -82,7 +84,7 @@ class FastPath:
         self._under_way[exchange] = None
         if self._sweeping is None:
             self._sweep_later()
-        exchange.ask(begun, begun.connection)
+        exchange.ask(begun, begun.connection, self.gathered.write)
 
     def _finish(self, exchange: Exchange, connection: Connection, answer: Answer) -> bool:
         """Give the answer that is there as a whole; False when it wants a second look."""

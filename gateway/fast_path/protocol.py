@@ -16,7 +16,23 @@ class FastProtocol(GatewayProtocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes off the wire."""
         if not (self._is_between_requests and self.fast_path.take(self, data)):
+            self.fast_path.gathered.flush()
             super().data_received(data)
+
+    def eof_received(self) -> None:
+        """Answer what is answered before the connection ends."""
+        self.fast_path.gathered.flush()
+        super().eof_received()
+
+    def shutdown(self) -> None:
+        """End an idle connection, or let the request it serves be its last."""
+        self.fast_path.gathered.flush()
+        super().shutdown()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that was idle for too long, or gives way."""
+        self.fast_path.gathered.flush()
+        super().timeout_keep_alive_handler()
 
     @property
     def peer(self) -> str:
@@ -42,7 +58,10 @@ class FastProtocol(GatewayProtocol):
 
     def finish(self, answer: bytes) -> None:
         """Write a whole answer, and go on to the next request."""
-        self.transport.write(answer)
+        if self._is_alone:
+            self.fast_path.gathered.write(self.transport, answer)
+        else:
+            self.transport.write(answer)
         self.on_response_complete()
 
     def serve(self, scope: dict[str, Any], instead_of: Exchange) -> None:
@@ -79,6 +98,11 @@ class FastProtocol(GatewayProtocol):
             "raw_path": path,
             "query_string": query,
         }
+
+    @property
+    def _is_alone(self) -> bool:
+        """Whether nothing was written behind the request that is being answered."""
+        return not (self._begun or self._over or self.pipeline)
 
     @property
     def _is_between_requests(self) -> bool:
