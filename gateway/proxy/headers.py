@@ -76,7 +76,7 @@ class OutgoingHeaders:
         headers.append((b"traceparent", str(request.state.trace).encode()))
         if request.token and not request.upstream.service:
             headers += who_calls(request.token)
-        headers += ((told.encode(), text.encode("latin-1")) for told, text in request.told.items())
+        headers += [(told.encode(), text.encode("latin-1")) for told, text in request.told.items()]
         headers += changes.encoded
         return headers
 

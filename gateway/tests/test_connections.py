@@ -1,6 +1,7 @@
 """Connections to upstreams: how they are opened, kept and given up."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -260,13 +261,16 @@ class TestTls:
                 await caller.connections.open(silent, within=0.05)
 
 
+_STREAM = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+
+
 def known(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
     """Let every name lead to *addresses*; return a list of what was asked."""
     loop, asked = asyncio.get_running_loop(), []
 
     async def look_up(host: str, port: int, **_: Any) -> list[Any]:
         asked.append(host)
-        return [(None, None, None, "", (address, port)) for address in addresses]
+        return [(*_STREAM, "", (address, port)) for address in addresses]
 
     monkeypatch.setattr(
         "chassis.http1.names.asyncio.get_running_loop", lambda: _Resolving(loop, look_up)

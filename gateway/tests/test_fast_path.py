@@ -270,6 +270,7 @@ class TestALostConnection:
         assert len(both.world.shop.seen) == 41
 
 
+@pytest.mark.interpreted
 class TestADefectOfOurs:
     """What nobody foresaw costs time, not the request."""
 
