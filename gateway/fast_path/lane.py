@@ -11,7 +11,7 @@ from gateway.edge import Parts
 from gateway.fast_path.admission import Admission
 from gateway.fast_path.admitted import ADMITTED
 from gateway.fast_path.answer import Answer
-from gateway.fast_path.exchange import Client, Exchange
+from gateway.fast_path.exchange import Client, Exchange, Lane
 from gateway.fast_path.gathered import GatheredWrites
 from gateway.fast_path.head import read_head
 from gateway.fast_path.outcomes import Outcomes
@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 0.05
 """What has no answer by then goes slow: there it has its timeouts."""
 
 
-class FastPath:
+class FastPath(Lane):
     """Serves what it can of a client's requests."""
 
     def __init__(self, parts: Parts, admission: Admission) -> None:
@@ -42,7 +42,7 @@ class FastPath:
         admitted = self._admission.admit(head, client.peer) if head is not None else None
         if admitted is None:
             return False
-        exchange = Exchange(admitted, client, finish=self._finish, go_slow=self._go_slow)
+        exchange = Exchange(admitted, client, self)
         if not admitted.plan.route.limits:
             self._begin(exchange)
             return True
@@ -84,9 +84,9 @@ class FastPath:
         self._under_way[exchange] = None
         if self._sweeping is None:
             self._sweep_later()
-        exchange.ask(begun, begun.connection, self.gathered.write)
+        exchange.ask(begun, begun.connection)
 
-    def _finish(self, exchange: Exchange, connection: Connection, answer: Answer) -> bool:
+    def finish(self, exchange: Exchange, connection: Connection, answer: Answer) -> bool:
         """Give the answer that is there as a whole; False when it wants a second look."""
         admitted, begun = exchange.admitted, exchange.admitted.begun
         data = self._writer.write(answer, admitted, exchange.client.common_headers)
@@ -103,7 +103,7 @@ class FastPath:
         record(self._metrics, admitted.state, "GET", admitted.plan.route.path, answer.status)
         return True
 
-    def _go_slow(self, exchange: Exchange) -> None:
+    def go_slow(self, exchange: Exchange) -> None:
         """Let the app go on with what was admitted, from where it is."""
         self._under_way.pop(exchange, None)
         self._outcomes.went_slow += 1

@@ -1,5 +1,6 @@
 """The gateway's protocol with a fast path beside the parser."""
 
+import asyncio
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
@@ -12,6 +13,8 @@ class FastProtocol(GatewayProtocol):
     """Offers each request to `fast_path` before the parser sees it; a `Client` to it."""
 
     fast_path: ClassVar[FastPath]
+    _idle_since = 0.0
+    _idle_timer: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
         """Take bytes off the wire."""
@@ -51,18 +54,24 @@ class FastProtocol(GatewayProtocol):
 
     def hold(self, exchange: Exchange) -> None:
         """Let *exchange* be what is being answered."""
-        self._stop_timer()
-        self._unset_keepalive_if_required()
+        if self._timer is not None:
+            self._stop_timer()
+        if self.timeout_keep_alive_task is not self._idle_timer:
+            self._unset_keepalive_if_required()  # uvicorn's own, which does not look
         current: Any = exchange  # what uvicorn looks at is there
         self.cycle = current
 
     def finish(self, answer: bytes) -> None:
         """Write a whole answer, and go on to the next request."""
-        if self._is_alone:
-            self.fast_path.gathered.write(self.transport, answer)
-        else:
+        if self._begun or self._over or self.pipeline:
             self.transport.write(answer)
-        self.on_response_complete()
+            self.on_response_complete()
+            return
+        self.fast_path.gathered.write(self.transport, answer)
+        self.server_state.total_requests += 1
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._wait_for_request(self.timeout_keep_alive)
 
     def serve(self, scope: dict[str, Any], instead_of: Exchange) -> None:
         """Let the app answer in the place of *instead_of*; others may wait behind it by now."""
@@ -99,10 +108,18 @@ class FastProtocol(GatewayProtocol):
             "query_string": query,
         }
 
-    @property
-    def _is_alone(self) -> bool:
-        """Whether nothing was written behind the request that is being answered."""
-        return not (self._begun or self._over or self.pipeline)
+    def _wait_for_request(self, seconds: float) -> None:
+        self._idle_timer = self.loop.call_later(seconds, self._look_whether_idle)
+        self.timeout_keep_alive_task = self._idle_timer
+
+    def _look_whether_idle(self) -> None:
+        """Close a connection that asks nothing; a timer for each answer would cost more."""
+        self.timeout_keep_alive_task = None
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if self._answered and left <= 0:
+            self.timeout_keep_alive_handler()
+        else:
+            self._wait_for_request(left if self._answered else self.timeout_keep_alive)
 
     @property
     def _is_between_requests(self) -> bool:

@@ -9,6 +9,7 @@ from uvicorn.server import ServerState
 
 from chassis.http1.connection import Connection
 from chassis.http1.names import Origin
+from chassis.testing import eventually
 from gateway.fast_path.gathered import GatheredWrites
 from gateway.fast_path.protocol import FastProtocol
 from gateway.tests.test_fast_path import get
@@ -154,6 +155,42 @@ class TestAnAnswer:
         turn.client.data_received(b"GET /shop/items/2 HTTP/1.1\r\n")
         turn.upstream.data_received(ANSWER)
         assert turn.first.endswith(TRAILING)
+        turn.client.connection_lost(None)
+
+
+class TestIdleness:
+    """One timer for a connection, whatever it asks in between."""
+
+    async def test_ends_the_connection(self, turn: Turn) -> None:
+        """After its time."""
+        turn.client.timeout_keep_alive = 0
+        await turn.answered()
+        await eventually(lambda: "close" in turn.out.done)
+        assert turn.first.endswith(TRAILING)
+
+    async def test_is_counted_from_the_last_answer(self, turn: Turn) -> None:
+        """The timer of one before only looks."""
+        await turn.answered()
+        turn.client._look_whether_idle()
+        assert "close" not in turn.out.done
+        assert turn.client.timeout_keep_alive_task is not None
+        turn.client.connection_lost(None)
+
+    async def test_is_not_while_an_answer_is_awaited(self, turn: Turn) -> None:
+        """However long it takes."""
+        await turn.answered()
+        turn.client.timeout_keep_alive = 0
+        turn.client.data_received(turn.request)
+        turn.client._look_whether_idle()
+        assert "close" not in turn.out.done
+        turn.client.connection_lost(None)
+
+    async def test_before_a_request_does_not_end_it(self, turn: Turn) -> None:
+        """The parser's side sets a timer that closes without a look."""
+        timer = turn.client.loop.call_later(60, turn.client.timeout_keep_alive_handler)
+        turn.client.timeout_keep_alive_task = timer
+        await turn.answered()
+        assert timer.cancelled()
         turn.client.connection_lost(None)
 
 
