@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from mypyc.build import mypycify
-from setuptools import setup
+from setuptools import Distribution
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "build" / "compiled"
@@ -91,8 +91,11 @@ def _compile(target: Path, modules: list[str]) -> None:
     """Put compiled modules beside their copied sources."""
     os.chdir(target)
     extensions = mypycify(modules, opt_level="3", multi_file=True, group_name=_LIBRARY)
-    build = ["build_ext", "--inplace", "--parallel", str(os.cpu_count() or 1)]
-    setup(name=_LIBRARY, packages=[], ext_modules=extensions, script_args=["--quiet", *build])
+    # Not `setup`: it would read all else that pyproject.toml says, too.
+    building = Distribution({"name": _LIBRARY, "packages": [], "ext_modules": extensions})
+    options = building.get_command_obj("build_ext")
+    options.inplace, options.parallel = True, os.cpu_count()
+    building.run_command("build_ext")
     shutil.rmtree("build")
 
 
