@@ -198,16 +198,9 @@ def record(metrics: Metrics, state: RequestState, method: str, route: str, statu
         metrics.problems.labels(state.problem_code).inc()
     level = _level(route, status)
     if writes(level):
-        answered = Answered(
-            state.request_id,
-            state.trace.trace_id,
-            method,
-            route,
-            status,
-            round(seconds * 1000, 1),
-            state.problem_code,
-        )
-        _lines.write(answered, level)
+        request_id, trace_id, reason = state.request_id, state.trace.trace_id, state.problem_code
+        took = round(seconds * 1000, 1)
+        _lines.write(Answered(request_id, trace_id, method, route, status, took, reason), level)
 
 
 def _level(route: str, status: int) -> str:
