@@ -5,15 +5,21 @@ import contextlib
 import gc
 import signal
 import socket
+import sys
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from typing import Any, Literal
 
-import uvicorn
 from starlette.types import ASGIApp
 
 from chassis.app import Deployable, Door
+from chassis.bare import import_bare
 from chassis.hangup import Hangups
 from chassis.logs import get_logger
+
+# Not its command line, reloader and process manager: 1.6 MiB.
+import_bare("uvicorn", Config="uvicorn.config", Server="uvicorn.server")
+from uvicorn.config import Config  # noqa: E402 - now that it is bare
+from uvicorn.server import Server  # noqa: E402 - likewise
 
 log = get_logger(__name__)
 _BACKLOG = 1024
@@ -22,7 +28,7 @@ _STARTUP_SECONDS = 15
 _COLLECT_AFTER = 2500  # new containers
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """A uvicorn server that leaves the signals to us and can be awaited."""
 
     @contextlib.contextmanager
@@ -43,7 +49,7 @@ class Listener:
         protocol: type[asyncio.Protocol] | Literal["httptools"] = "httptools",
     ) -> None:
         self.socket = bound
-        config = uvicorn.Config(
+        config = Config(
             app,
             loop="none",
             http=protocol,
@@ -206,6 +212,7 @@ def _spare_the_collector() -> None:
 
     Looking at all of it again and again took a twentieth of a service's time.
     """
+    sys.path_importer_cache.clear()  # which files each folder holds: few are looked for from now on
     gc.collect()
     gc.freeze()
     # The oldest are looked at when a quarter of as many have joined them as there were the last

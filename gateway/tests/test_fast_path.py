@@ -209,6 +209,21 @@ class TestTheFastPath:
         await eventually(lambda: len(_held(Cycle)) <= 2)
         writer.close()
 
+    @pytest.mark.parametrize("path", ["fast", "slow"])
+    async def test_leaves_nothing_of_a_lost_connection_to_the_collector(
+        self, both: Both, path: str
+    ) -> None:
+        """What waits for it is memory that others could use: it comes seldom."""
+        await both.ask("slow", get(both.world))
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                await both.ask(path, get(both.world))
+            await eventually(lambda: not _alive(GatewayProtocol))
+        finally:
+            gc.enable()
+
     async def test_opens_a_connection_by_the_slow_path(self, both: Both) -> None:
         """And charges the limit once."""
         request = get(both.world, target=b"/shop/orders/1")
@@ -305,6 +320,11 @@ class TestADefectOfOurs:
         assert answer.startswith(b"HTTP/1.1 500")
         assert len(parts.open_requests) == 0
         assert both.world.gateway.metrics.in_flight == 0
+
+
+def _alive(kind: type) -> list[object]:
+    """Return what is there of *kind*, also what nobody holds but itself."""
+    return [held for held in gc.get_objects() if isinstance(held, kind)]
 
 
 def _held(kind: type) -> list[object]:
