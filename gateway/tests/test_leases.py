@@ -19,7 +19,9 @@ from gateway.limits.allowance import Allowance, Terms
 from gateway.limits.leases import LeasedLimiter
 from gateway.limits.limiter import Decision, Demand, LimiterUnavailable
 from gateway.limits.memory import MemoryLimiter
-from gateway.limits.redis import Claim, Grant, Granted, RedisLimiter
+from gateway.limits.redis import RedisLimiter
+from gateway.limits.script import Claim, Grant, Granted
+from gateway.limits.waiter import Waiter
 from gateway.tests.relay import relaying
 
 LIMIT = 600
@@ -32,10 +34,12 @@ class Asked(RedisLimiter):
 
     calls = 0
 
-    async def claim(self, claims: Sequence[Claim], token: AccessToken | None = None) -> Granted:
+    def claim(
+        self, claims: Sequence[Claim], token: AccessToken | None, waiter: Waiter[Granted]
+    ) -> None:
         """Count and pass on."""
         self.calls += 1
-        return await super().claim(claims, token)
+        super().claim(claims, token, waiter)
 
 
 class Gateways:
@@ -275,7 +279,7 @@ class TestAsking:
             gone.cancel()
             with suppress(asyncio.CancelledError):
                 await gone
-            await eventually(lambda: not gateways.limiters[0]._renewals)
+            await eventually(lambda: not gateways.limiters[0]._held["somebody"]._renewing)
             calls = gateways.calls
             assert await gateways.ask(15) == 15
             assert gateways.calls == calls

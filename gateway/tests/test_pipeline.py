@@ -15,6 +15,7 @@ from gateway.limits.endpoint import Endpoint
 from gateway.limits.limiter import AnswerUnusable, Decision, Demand, LimiterUnavailable
 from gateway.limits.pipeline import Pipeline
 from gateway.limits.redis import TIMEOUT, RedisLimiter
+from gateway.limits.waiter import Awaited
 from gateway.limits.wire import packed
 from gateway.tests.relay import Relay, relaying
 from gateway.tests.scripted import scripted
@@ -222,11 +223,13 @@ class TestWithout:
     async def test_more_questions_than_anybody_answers_are_refused(self) -> None:
         """Nothing piles up without a bound."""
         pipeline = Pipeline(Endpoint.of("redis://127.0.0.1:1"), timeout=PATIENT)
-        asked = [pipeline.ask(packed("PING")) for _ in range(5_000)]
+        asked = [Awaited[object]() for _ in range(5_001)]
+        for one in asked:
+            pipeline.ask(packed("PING"), one)
         with pytest.raises(LimiterUnavailable, match="TooManyUnanswered"):
-            pipeline.ask(packed("PING"))
+            await asked.pop().future
         await pipeline.close()
-        answers = await asyncio.gather(*asked, return_exceptions=True)
+        answers = await asyncio.gather(*[one.future for one in asked], return_exceptions=True)
         assert {str(answer) for answer in answers} == {"Closed"}
 
 
