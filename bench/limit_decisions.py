@@ -159,8 +159,8 @@ async def _load(decide: Decide, pace: _Pace, seconds: float) -> None:
 def _token() -> AccessToken:
     now = SystemClock().now()
     return AccessToken(
-        sub=uuid4(),
-        sid=uuid4(),
+        sub=str(uuid4()),
+        sid=str(uuid4()),
         jti=uuid4().hex,
         iat=now,
         exp=now + timedelta(hours=1),

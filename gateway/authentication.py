@@ -71,9 +71,9 @@ class Authentication:
         """
         try:
             text = bearer_token([f"Bearer {cookie}"])
-            return (await self._verified(text)).sid if text else None
+            return (await self._verified(text)).session_id if text else None
         except TokenExpired:
-            return self._verifier.read(cookie, self._keys.current()).sid
+            return self._verifier.read(cookie, self._keys.current()).session_id
         except InvalidToken:
             return None
 

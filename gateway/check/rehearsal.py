@@ -139,8 +139,8 @@ async def rehearse(asked: Asked, settings: GatewaySettings, site: Site) -> Findi
 def _token(roles: frozenset[str], scope: str, clock: Clock) -> AccessToken:
     now = clock.now()
     return AccessToken(
-        sub=SOMEBODY,
-        sid=SOMEBODY,
+        sub=str(SOMEBODY),
+        sid=str(SOMEBODY),
         jti=_SUPPOSED,
         iat=now,
         exp=now + timedelta(hours=1),

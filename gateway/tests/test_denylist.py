@@ -36,7 +36,7 @@ class TestDenyList:
         denied = DenyList(clock)
         denied.add(entry(kind, value))
         assert isinstance(denied.refusal(token()), TokenRevoked)
-        assert denied.refusal(token(jti="other", sid=uuid4())) is None
+        assert denied.refusal(token(jti="other", sid=str(uuid4()))) is None
 
     def test_denies_older_versions_of_a_subject(self, clock: FixedClock) -> None:
         """A refreshed token lives, whatever the older ones do."""
@@ -96,7 +96,7 @@ class TestVerifiedTokens:
         """Others stay."""
         tokens = VerifiedTokens(clock)
         tokens.add("mine", token())
-        tokens.add("other", token(jti="j2", sid=uuid4(), sub=uuid4(), kid="k2"))
+        tokens.add("other", token(jti="j2", sid=str(uuid4()), sub=str(uuid4()), kid="k2"))
         tokens.drop(kind, value)
         assert tokens.find("mine") is None
         assert tokens.find("other") is not None
@@ -105,7 +105,7 @@ class TestVerifiedTokens:
         """The oldest goes, with its index entries."""
         tokens = VerifiedTokens(clock, max_tokens=2)
         for number in range(5):
-            tokens.add(f"text {number}", token(jti=f"j{number}", sid=uuid4()))
+            tokens.add(f"text {number}", token(jti=f"j{number}", sid=str(uuid4())))
         assert len(tokens) == 2
         assert tokens.find("text 0") is None
         assert len(tokens._by_sid) == len(tokens._by_jti) == 2
@@ -142,8 +142,8 @@ def entry(kind: str, value: str, *, minutes: int = 17, below: int | None = None)
 def token(**claims: Any) -> AccessToken:
     """Return a verified token."""
     values: dict[str, Any] = {
-        "sub": SUB,
-        "sid": SID,
+        "sub": str(SUB),
+        "sid": str(SID),
         "jti": "j1",
         "iat": START,
         "exp": START + timedelta(minutes=15),
