@@ -29,20 +29,18 @@ class VerifiedTokens:
     def __len__(self) -> int:
         return len(self._tokens)
 
-    def find(self, text: str) -> AccessToken | None:
-        """Return the claims of a token verified before that has not run out."""
-        key = _digest(text)
+    def find(self, key: bytes) -> AccessToken | None:
+        """Return the claims of a token verified before that has not run out, by its digest."""
         token = self._tokens.get(key)
         if token is not None and token.exp + MAX_LEEWAY <= self._clock.now():
             self._drop(key)
             return None
         return token
 
-    def add(self, text: str, token: AccessToken) -> None:
-        """Remember *token*, which *text* was verified to be."""
+    def add(self, key: bytes, token: AccessToken) -> None:
+        """Remember *token*, which the text of that digest was verified to be."""
         if len(self._tokens) >= self._max_tokens:
             self._drop_oldest()
-        key = _digest(text)
         self._tokens[key] = token
         self._by_sid.add(token.sid, key)
         self._by_jti.add(token.jti, key)
@@ -113,6 +111,9 @@ def names_of(token: AccessToken) -> Iterable[str]:
     return (f"kid:{token.kid}", f"sid:{token.sid}", f"sub:{token.sub}", f"jti:{token.jti}")
 
 
-def _digest(text: str) -> bytes:
-    # Not the text itself: a copy of this process's memory should hold few usable tokens.
-    return sha256(text.encode("latin-1")).digest()
+def digest_of(text: str) -> bytes:
+    """Return by what a token is remembered.
+
+    Not the text itself: a copy of this process's memory should hold few usable tokens.
+    """
+    return sha256(text.encode()).digest()
