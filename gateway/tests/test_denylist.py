@@ -112,6 +112,17 @@ class TestVerifiedTokens:
         assert tokens.find(digest_of("text 0")) is None
         assert len(tokens._by_sid) == len(tokens._by_jti) == 2
 
+    def test_makes_room_for_some_at_once(self, clock: FixedClock) -> None:
+        """Never more than the bound, never much less, and always the newest."""
+        tokens = VerifiedTokens(clock, max_tokens=128)
+        known = list[int]()
+        for number in range(600):
+            tokens.add(digest_of(f"text {number}"), token(jti=f"j{number}", sid=str(uuid4())))
+            known.append(len(tokens))
+        assert max(known) == 128
+        assert min(known[127:]) == 126
+        assert all(tokens.find(digest_of(f"text {number}")) for number in range(475, 600))
+
     def test_drops_every_token_of_a_session(self, clock: FixedClock) -> None:
         """Several were issued to it, and one of them has gone before."""
         tokens = VerifiedTokens(clock, max_tokens=3)

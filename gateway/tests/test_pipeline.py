@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from chassis.logs import configure
 from chassis.rates import Rate
 from chassis.testing import eventually
 from chassis.testing.certificates import serving_with, write_certificate
@@ -132,6 +133,28 @@ class TestAlone:
         assert [type(answer) for answer in answers] == [asyncio.CancelledError, Decision] * 3
         assert [answer.tightest.remaining for answer in later] == [2, *[3] * 5]
 
+    async def test_a_defect_of_one_harms_nobody(
+        self, limiter: RedisLimiter, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Who cannot take his answer is told that, and others theirs."""
+        configure(level="info", style="json")
+        await many(limiter, 1)
+        waiters = [Crashing(), Awaited[object]()]
+        for waiter in waiters:
+            limiter._pipeline.ask(packed("PING"), waiter)
+        assert await waiters[1].future == b"PONG"
+        with pytest.raises(ZeroDivisionError):
+            await waiters[0].future
+        assert "limits.crashed" in capsys.readouterr().out
+
+
+class Crashing(Awaited[object]):
+    """One with a defect."""
+
+    def tell(self, answer: object) -> None:
+        """Fail."""
+        raise ZeroDivisionError(answer)
+
 
 class TestWithout:
     """No answer."""
@@ -210,6 +233,22 @@ class TestWithout:
                     await limiter.decide([demand("k")])
             finally:
                 await limiter.close()
+
+    async def test_the_script_is_sent_within_the_time_of_its_question(self) -> None:
+        """A Redis that has not the script, and then says nothing."""
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"EVALSHA")
+            writer.write(b"-NOSCRIPT No matching script.\r\n")
+            await reader.readuntil(b"EVAL\r\n")
+            await reader.read()
+
+        async with scripted(answer) as url:
+            limiter = RedisLimiter.from_url(url.replace("http", "redis"))
+            with pytest.raises(LimiterUnavailable, match="TimeoutError"):
+                await limiter.decide([demand("k")])
+            assert limiter._pipeline._wire is not None  # its own time is over, not the question's
+            await limiter.close()
 
     @pytest.mark.real
     async def test_a_wrong_password_is_told(self, redis_url: str) -> None:
