@@ -83,7 +83,10 @@ class LeasedLimiter:
         now = self._now()
         parts = [self._part(demand, now) for demand in demands]
         renewal = Renewal(parts, token, now, waiter)
-        self._redis.claim(renewal.claims, token, renewal)
+        try:
+            self._redis.claim(renewal.claims, token, renewal)
+        except Exception as error:  # noqa: BLE001 - told to who waits; nothing may stay begun
+            renewal.fail(error)
 
     def forget(self) -> None:
         """Drop all leases and refusals: another one counts from now on."""

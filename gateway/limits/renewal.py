@@ -99,6 +99,7 @@ class Renewal(Waiter[Granted]):
                 at += 1
             if self._token is not None and part.allowance is not None:
                 part.allowance.meet(self._token.jti)
+        self._parts = ()  # there is nothing to undo any more
         self._waiter.tell(Decision(verdicts))
 
     def fail(self, error: Exception) -> None:

@@ -414,6 +414,16 @@ async def test_a_renewal_that_fails_can_be_tried_again() -> None:
     await store.close()
 
 
+async def test_a_renewal_that_cannot_be_asked_can_be_tried_again() -> None:
+    """A key that no wire carries."""
+    store = RedisLimiter.from_url("redis://127.0.0.1:1/0")
+    limiter = LeasedLimiter(store, lambda: 0)
+    with pytest.raises(UnicodeEncodeError):
+        await limiter.decide([demand(key="\udc80")])
+    assert limiter._held["\udc80"].begin_renewal(demand(), 0) is not None
+    await store.close()
+
+
 def token(jti: str) -> AccessToken:
     """Return a token of a session of its own."""
     now = FixedClock().now()
