@@ -36,12 +36,13 @@ def b64decode(text: str) -> bytes:
     left = len(text) % 4
     if left == 1:
         raise ValueError("not base64url")
-    if left and text[-1] not in _LAST[left]:
-        raise ValueError("not canonical base64url")
     try:
-        return a2b_base64(text.encode().translate(_STANDARD) + _PADDING[left], strict_mode=True)
+        data = a2b_base64(text.encode().translate(_STANDARD) + _PADDING[left], strict_mode=True)
     except ValueError:
         raise ValueError("not base64url") from None
+    if left and text[-1] not in _LAST[left]:
+        raise ValueError("not canonical base64url")
+    return data
 
 
 def parse_keys(text: str, *, at_least: int = KEY_BYTES) -> tuple[bytes, ...]:
