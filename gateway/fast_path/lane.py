@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from chassis.http1.connection import Connection
 from chassis.metrics import Metrics
@@ -16,9 +17,10 @@ from gateway.fast_path.gathered import GatheredWrites
 from gateway.fast_path.head import read_head
 from gateway.fast_path.outcomes import Outcomes
 from gateway.fast_path.writing import AnswerWriter
-from gateway.limits.limiter import Decision
+from gateway.limits.limiter import Decision, Demand
+from gateway.limits.waiter import Waiter
 
-PATIENCE_SECONDS = 0.05
+PATIENCE_SECONDS: Final = 0.05
 """What has no answer by then goes slow: there it has its timeouts."""
 
 
@@ -50,8 +52,7 @@ class FastPath(Lane):
         decision = self._admission.decide(admitted, demands)
         if decision is None:
             client.hold(exchange)
-            asking = asyncio.ensure_future(self._admission.ask(admitted, demands))
-            asking.add_done_callback(lambda done: self._decided(exchange, done))
+            self._ask(exchange, demands)
         elif decision.allowed:
             admitted.decision = decision
             self._begin(exchange)
@@ -60,11 +61,17 @@ class FastPath(Lane):
             return False
         return True
 
-    def _decided(self, exchange: Exchange, asking: asyncio.Future[Decision]) -> None:
+    def _ask(self, exchange: Exchange, demands: Sequence[Demand]) -> None:
+        asking = _Asking(self, exchange)
+        try:
+            self._admission.ask(exchange.admitted, demands, asking)
+        except Exception as error:  # noqa: BLE001 - the slow path meets it too, and says so
+            asking.fail(error)
+
+    def decided(self, exchange: Exchange, decision: Decision | None) -> None:
         """Begin what is allowed; all else has cost nothing, and the slow path judges once more."""
-        failed = asking.cancelled() or asking.exception() is not None
-        if not failed and asking.result().allowed:
-            exchange.admitted.decision = asking.result()
+        if decision is not None and decision.allowed:
+            exchange.admitted.decision = decision
             self._begin(exchange)
             return
         self._admission.give_back(exchange.admitted)
@@ -128,6 +135,31 @@ class FastPath(Lane):
             exchange.leave()
         if self._under_way:
             self._sweep_later()
+
+
+class _Asking(Waiter[Decision]):
+    """Waits for what is decided about an exchange, whose client may go away meanwhile."""
+
+    __slots__ = ("_exchange", "_fast_path", "_told")
+
+    def __init__(self, fast_path: FastPath, exchange: Exchange) -> None:
+        self._fast_path = fast_path
+        self._exchange = exchange
+        self._told = False
+
+    @property
+    def gone(self) -> bool:
+        return self._told
+
+    def tell(self, answer: Decision) -> None:
+        if not self._told:
+            self._told = True
+            self._fast_path.decided(self._exchange, answer)
+
+    def fail(self, error: Exception) -> None:  # noqa: ARG002 - the slow path meets it too
+        if not self._told:
+            self._told = True
+            self._fast_path.decided(self._exchange, None)
 
 
 def _scope(exchange: Exchange) -> dict[str, Any]:

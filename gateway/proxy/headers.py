@@ -167,8 +167,8 @@ def _foreign_cookies(value: bytes) -> bytes | None:
 def who_calls(token: AccessToken) -> Headers:
     """Return what tells a product's upstream who calls."""
     return [
-        (b"x-auth-subject", str(token.sub).encode()),
-        (b"x-auth-session", str(token.sid).encode()),
+        (b"x-auth-subject", token.sub.encode()),
+        (b"x-auth-session", token.sid.encode()),
         (b"x-auth-roles", ",".join(sorted(token.roles)).encode()),
     ]
 

@@ -315,6 +315,7 @@ class TestADefectOfOurs:
         """The slow path meets it too, and says so: nobody waits for an answer that never comes."""
         parts = both.world.gateway.protocol.fast_path._admission._parts  # type: ignore[union-attr]
         monkeypatch.setattr(parts.limiter, "decide_now", lambda *_: None)
+        monkeypatch.setattr(parts.limiter, "ask", _broken)
         monkeypatch.setattr(parts.limiter, "decide", _breaking)
         answer = await both.ask("fast", get(both.world, target=b"/shop/orders/1"))
         assert answer.startswith(b"HTTP/1.1 500")
