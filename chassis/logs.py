@@ -30,6 +30,8 @@ _REDACTED = "[redacted]"
 _LEVELS = {name.lower(): level for name, level in logging.getLevelNamesMapping().items()}
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _ENCODER = json.JSONEncoder(default=repr)
+# One list for ever: a logger in use keeps what it was given.
+_processors: list[structlog.typing.Processor] = []
 _bound: ContextVar[Mapping[str, str]] = ContextVar("bound", default=_NOTHING)
 
 
@@ -52,8 +54,9 @@ def configure(*, level: str, style: str) -> None:
     renderer: structlog.typing.Processor = (
         _rendered if style == "json" else structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
     )
+    _processors[:] = [_threshold, *shared, renderer]
     structlog.configure(
-        processors=[_threshold, *shared, renderer],
+        processors=_processors,
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=_Lines,
         cache_logger_on_first_use=True,

@@ -62,7 +62,7 @@ def _read_ed25519(jwk: Mapping[str, Any]) -> Ed25519PublicKey:
 
 def _read_rsa(jwk: Mapping[str, Any]) -> RSAPublicKey:
     _expect(jwk, kty="RSA")
-    e, n = (int.from_bytes(_octets(jwk, name), "big") for name in ("e", "n"))
+    e, n = [int.from_bytes(_octets(jwk, name), "big") for name in ("e", "n")]
     return RSAPublicNumbers(e, n).public_key()
 
 

@@ -36,8 +36,8 @@ FAMILIES = {
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for a client no longer than a test may."""
-    monkeypatch.setattr(gateway.protocol, "HEADER_SECONDS", 0.2)
-    monkeypatch.setattr(gateway.proxy.body, "_IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(gateway.protocol, "HEADER_SECONDS", 0.5)
+    monkeypatch.setattr(gateway.proxy.body, "_IDLE_SECONDS", 0.5)
 
 
 @pytest.mark.usefixtures("_impatient")
