@@ -6,12 +6,13 @@ import gc
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from chassis.app import Deployable, Door
+from chassis.cycle import WholeProtocol
 from chassis.hangup import Hangups
 from chassis.logs import get_logger
 
@@ -40,7 +41,7 @@ class Listener:
         bound: socket.socket,
         *,
         drain_timeout: float,
-        protocol: type[asyncio.Protocol] | Literal["httptools"] = "httptools",
+        protocol: type[asyncio.Protocol] = WholeProtocol,
     ) -> None:
         self.socket = bound
         config = uvicorn.Config(

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import gateway.fast_path.exchange
+from chassis.cycle import Cycle
 from chassis.testing import eventually
-from gateway.cycle import Cycle
 from gateway.protocol import GatewayProtocol
 from gateway.tests.signing import Subject
 from gateway.tests.upstreams import Seen, listening
