@@ -8,14 +8,13 @@ from chassis.clock import Clock
 
 _VERSION_7 = 0x7
 _VARIANT = 0b10
+_LOW_BITS = 62
 
 
 def uuid7(clock: Clock) -> UUID:
     """Return a UUIDv7: 48 bits of Unix milliseconds, then 74 random bits."""
-    value = first_uuid7(clock.now()).int
-    value |= secrets.randbits(12) << 64
-    value |= secrets.randbits(62)
-    return UUID(int=value)
+    high, low = divmod(secrets.randbits(12 + _LOW_BITS), 1 << _LOW_BITS)
+    return UUID(int=first_uuid7(clock.now()).int | high << 64 | low)
 
 
 def first_uuid7(moment: datetime) -> UUID:

@@ -166,5 +166,5 @@ class Login:
         fact = SessionStarted(user_id=session.user_id, session_id=session.id, amr=session.amr)
         user = str(session.user_id)
         announcement = self._outbox.row(fact, subject=user, caller=caller, actor=user)
-        subject = Subject(user_id=session.user_id).confirmed(snapshot_of(answer), now=now)
+        subject = Subject.of(snapshot_of(answer), now=now)
         return Start(subject, session, first, announcement)

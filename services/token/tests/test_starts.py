@@ -56,7 +56,7 @@ def start_of(world: World, user_id: UUID) -> Start:
         hash=RefreshSecret.new().hash, session_id=session.id, generation=1, expires_at=lasting
     )
     announcement = (uuid4(), "auth.events", "token.session.started.v1", "{}")
-    subject = Subject(user_id=user_id).confirmed(vouched(user_id), now=now)
+    subject = Subject.of(vouched(user_id), now=now)
     return Start(subject, session, first, announcement)
 
 
