@@ -10,11 +10,28 @@ ARG DEPLOYABLE
 FROM ${BASE_IMAGE} AS environment
 ARG DEPLOYABLE
 COPY requirements/${DEPLOYABLE}.txt /requirements.txt
-# Only wheels: nothing is compiled here, so no compiler is needed and no foreign setup code runs.
+# Only wheels: no foreign setup code runs.
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     python -m venv --without-pip /opt/venv \
  && python -m pip --python /opt/venv/bin/python --disable-pip-version-check install \
       --no-cache-dir --only-binary=:all: --no-deps --require-hashes --requirement /requirements.txt
+
+# The gateway's hop becomes machine code here (docs/adr/0030); the compiler stays behind.
+FROM environment AS compiled
+COPY requirements/compile.txt /compile.txt
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends gcc libc6-dev \
+ && rm -rf /var/lib/apt/lists/*
+RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
+    python -m pip --python /opt/venv/bin/python --disable-pip-version-check install \
+      --no-cache-dir --only-binary=:all: --no-deps --require-hashes --requirement /compile.txt
+WORKDIR /source
+COPY pyproject.toml ./
+COPY scripts/compile.py scripts/
+COPY contracts/ contracts/
+COPY chassis/ chassis/
+COPY gateway/ gateway/
+RUN /opt/venv/bin/python scripts/compile.py /compiled
 
 FROM ${BASE_IMAGE} AS runtime
 LABEL org.opencontainers.image.title="Gatehouse" org.opencontainers.image.licenses="MIT"
@@ -52,7 +69,9 @@ RUN install --directory --owner=10001 --group=10001 --mode=0700 /var/lib/gatehou
 ENTRYPOINT ["python", "-m", "services.audit"]
 
 FROM runtime AS gateway
-COPY gateway/ gateway/
+COPY --from=compiled /compiled/*.so ./
+COPY --from=compiled /compiled/chassis/ chassis/
+COPY --from=compiled /compiled/gateway/ gateway/
 ENTRYPOINT ["python", "-m", "gateway"]
 
 # hadolint ignore=DL3006 # a stage above, not an image

@@ -10,12 +10,16 @@ run: ## Start the whole platform on http://localhost:8000 (PORT=… DATA_DIR=…
 	@exec $(BIN)/python -m allinone
 
 ##@ Work on it
-.PHONY: install test test-fast check format lock
+.PHONY: install test test-compiled test-fast check format lock
 install: ## Make the virtual environment with everything development needs
 	@scripts/install dev $(VENV)
 
 test: install ## Run every test against real PostgreSQL, Redis, RabbitMQ and SMTP
 	@$(BIN)/python -m pytest -n 3 --dist loadfile
+
+test-compiled: install ## Run the tests of gateway and chassis on what the gateway's image runs
+	@$(BIN)/python scripts/compile.py
+	@cd build/compiled && $(abspath $(BIN))/python -m pytest -n 3 --dist loadfile -m "not interpreted" chassis gateway
 
 test-fast: install ## Run the tests that need no installed server (under 30 s)
 	@$(BIN)/python -m pytest -q -m "not server and not real and not slow"

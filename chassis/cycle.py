@@ -9,7 +9,11 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
 
-from uvicorn.protocols.http.httptools_impl import (
+from chassis.bare import import_bare
+
+# Not its command line, reloader and process manager: 1.6 MiB.
+import_bare("uvicorn", Config="uvicorn.config", Server="uvicorn.server")
+from uvicorn.protocols.http.httptools_impl import (  # noqa: E402 - now that it is bare
     STATUS_LINE,
     HttpToolsProtocol,
     RequestResponseCycle,

@@ -1,5 +1,6 @@
 """Structured logs: one JSON object a line, and nothing secret in any of them."""
 
+import atexit
 import json
 import logging
 import re
@@ -8,9 +9,11 @@ from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
+
+from chassis.output import standard_output
 
 _SECRET_KEYS = re.compile(
     r"(?i)password|passwd|secret|authorization|cookie|api_?key|private|"
@@ -37,6 +40,7 @@ def configure(*, level: str, style: str) -> None:
     costs more than all else about it. What libraries log takes that way, and looks alike.
     """
     _threshold.least = _LEVELS[level]
+    _threshold.json = style == "json"
     shared: list[structlog.typing.Processor] = [
         _with_bound,
         structlog.stdlib.add_log_level,
@@ -46,7 +50,7 @@ def configure(*, level: str, style: str) -> None:
         redact,
     ]
     renderer: structlog.typing.Processor = (
-        _as_json if style == "json" else structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+        _rendered if style == "json" else structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
     )
     structlog.configure(
         processors=[_threshold, *shared, renderer],
@@ -54,7 +58,9 @@ def configure(*, level: str, style: str) -> None:
         logger_factory=_Lines,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    atexit.unregister(standard_output.flush)
+    atexit.register(standard_output.flush)
+    handler = _Handler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -92,6 +98,16 @@ def writes(level: str) -> bool:
     return _LEVELS[level] >= _threshold.least
 
 
+def is_json() -> bool:
+    """Say whether `configure` was told to have lines written as JSON."""
+    return _threshold.json
+
+
+def as_json(fields: MutableMapping[str, Any]) -> str:
+    """Return *fields*, redacted, as a line has them."""
+    return _ENCODER.encode(redact(None, "", fields))
+
+
 def redact(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
@@ -125,19 +141,24 @@ class _Lines:
 
     def write(self, line: str) -> None:
         """Write one line; that nobody can read it fails no request."""
-        try:
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
-        except (OSError, ValueError):  # the pipe is closed: there is nowhere left to say so
-            return
+        standard_output.write(line + "\n")
 
     debug = info = warning = error = critical = exception = write
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes what libraries log, after what was said before."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        standard_output.flush()
+        super().emit(record)
 
 
 class _Threshold:
     """Drops lines below a level, which may change: loggers in use keep their processors."""
 
     least = logging.INFO
+    json = False
 
     def __call__(
         self, _logger: object, method: str, event: MutableMapping[str, Any]
@@ -156,5 +177,5 @@ def _with_bound(
     return {**_bound.get(), **event}
 
 
-def _as_json(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+def _rendered(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
     return _ENCODER.encode(event)

@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricF
 from prometheus_client.registry import Collector
 
 _BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_BOUNDS = (*(str(bound) for bound in _BUCKETS), "+Inf")
+_BOUNDS = (*map(str, _BUCKETS), "+Inf")
 
 
 class Metrics:

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import urandom
 
@@ -10,6 +10,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chassis.access_line import AccessLines, Answered
 from chassis.assertions import HEADER, AssertionRequired, AssertionVerifier
 from chassis.caller import Caller
 from chassis.errors import Forbidden, Problem, ServerError
@@ -44,6 +45,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 _CLIENT_ERROR = 400
 _POLLED = ("/internal/v1/revocations", "/internal/v1/ip-blocks", "/.well-known/")
 log = get_logger("chassis.access")
+_lines = AccessLines()
 
 
 @dataclass(slots=True)
@@ -194,24 +196,18 @@ def record(metrics: Metrics, state: RequestState, method: str, route: str, statu
     metrics.answered(method, route, status, seconds=seconds)
     if state.problem_code:
         metrics.problems.labels(state.problem_code).inc()
-    elif status < _CLIENT_ERROR and not writes("info"):
-        return
-    with Bound(state.names):
-        _level(route, status)(
-            "request.answered",
-            method=method,
-            route=route,
-            status=status,
-            milliseconds=round(seconds * 1000, 1),
-            **({"reason": state.problem_code} if state.problem_code else {}),
-        )
+    level = _level(route, status)
+    if writes(level):
+        request_id, trace_id, reason = state.request_id, state.trace.trace_id, state.problem_code
+        took = round(seconds * 1000, 1)
+        _lines.write(Answered(request_id, trace_id, method, route, status, took, reason), level)
 
 
-def _level(route: str, status: int) -> Callable[..., None]:
+def _level(route: str, status: int) -> str:
     """Choose the level of an access line: what peers poll every moment is for debugging."""
     if status >= _CLIENT_ERROR:
-        return log.warning
-    return log.debug if route.startswith(_POLLED) else log.info
+        return "warning"
+    return "debug" if route.startswith(_POLLED) else "info"
 
 
 def target_of(scope: Scope) -> str:

@@ -24,7 +24,7 @@ def parse_networks(text: str) -> tuple[Network, ...]:
     Raises ValueError for `*` and for blocks so wide that strangers are inside.
     """
     networks = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
+    for part in filter(None, [part.strip() for part in text.split(",")]):
         try:
             network = plain_network(part)
         except ValueError:

@@ -5,16 +5,20 @@ import contextlib
 import gc
 import signal
 import socket
+import sys
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from typing import Any
 
-import uvicorn
 from starlette.types import ASGIApp
 
 from chassis.app import Deployable, Door
 from chassis.cycle import WholeProtocol
 from chassis.hangup import Hangups
 from chassis.logs import get_logger
+
+# isort: split
+from uvicorn.config import Config  # bare by now: see chassis.cycle
+from uvicorn.server import Server
 
 log = get_logger(__name__)
 _BACKLOG = 1024
@@ -23,7 +27,7 @@ _STARTUP_SECONDS = 15
 _COLLECT_AFTER = 2500  # new containers
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """A uvicorn server that leaves the signals to us and can be awaited."""
 
     @contextlib.contextmanager
@@ -44,7 +48,7 @@ class Listener:
         protocol: type[asyncio.Protocol] = WholeProtocol,
     ) -> None:
         self.socket = bound
-        config = uvicorn.Config(
+        config = Config(
             app,
             loop="none",
             http=protocol,
@@ -207,6 +211,7 @@ def _spare_the_collector() -> None:
 
     Looking at all of it again and again took a twentieth of a service's time.
     """
+    sys.path_importer_cache.clear()  # which files each folder holds: few are looked for from now on
     gc.collect()
     gc.freeze()
     # The oldest are looked at when a quarter of as many have joined them as there were the last

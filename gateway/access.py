@@ -18,6 +18,6 @@ def check_access(route: Route, token: AccessToken | None) -> None:
     if route.roles & token.roles:
         return
     if not route.scopes:
-        raise RoleMissing(token.sub)
+        raise RoleMissing(token.user_id)
     if route.scopes.isdisjoint(token.scope.split(" ")):
-        raise ScopeMissing(token.sub, route.scopes)
+        raise ScopeMissing(token.user_id, route.scopes)

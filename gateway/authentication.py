@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
 from chassis.jwt import (
@@ -17,11 +18,10 @@ from gateway.browser.mode import Credentials
 from gateway.denylist import DenyList
 from gateway.keys import KeyStore
 from gateway.routing.table import Route
-from gateway.tokens import VerifiedTokens
+from gateway.tokens import VerifiedTokens, digest_of
 
-# RFC 6750 §2.1: one space, then b64token.
-_BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9\-._~+/]+=*)")
-_SCHEME = re.compile(r"(?i)bearer(?: |$)")
+# RFC 6750 §2.1: what comes after the scheme.
+_B64TOKEN: Final = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 
 
 class Authentication:
@@ -49,7 +49,7 @@ class Authentication:
             return None
         if route.access == "optional":
             return await self._any_of_ours(route, credentials)
-        text = bearer_token(credentials.authorization)
+        text = _said_by_bearer(credentials.authorization)
         token = await self._verified(text) if text is not None else None
         self._check(route, token)
         return token
@@ -59,7 +59,7 @@ class Authentication:
 
         Raises as `token` does, and UnknownKey where that would ask for newer keys first.
         """
-        text = bearer_token(authorization)
+        text = _said_by_bearer(authorization)
         token = self._verified_at_once(text) if text is not None else None
         self._check(route, token)
         return token
@@ -70,20 +70,16 @@ class Authentication:
         Raises KeysUnavailable.
         """
         try:
-            text = bearer_token([f"Bearer {cookie}"])
-            return (await self._verified(text)).sid if text else None
+            return (await self._verified(cookie)).session_id
         except TokenExpired:
-            return self._verifier.read(cookie, self._keys.current()).sid
+            return self._verifier.read(cookie, self._keys.current()).session_id
         except InvalidToken:
             return None
 
     def is_known(self, authorization: Sequence[str]) -> bool:
         """Say whether the header has a token that was verified before and is not denied."""
-        try:
-            text = bearer_token(authorization)
-        except InvalidToken:
-            return False
-        token = self._tokens.find(text) if text else None
+        text = _said_by_bearer(authorization)
+        token = self._tokens.find(digest_of(text)) if text is not None else None
         return token is not None and self._denylist.refusal(token) is None
 
     async def _any_of_ours(self, route: Route, credentials: Credentials) -> AccessToken | None:
@@ -94,8 +90,8 @@ class Authentication:
         nobody can correct it.
         """
         try:
-            text = bearer_token(credentials.authorization)
-            token = await self._verified(text) if text else None
+            text = _said_by_bearer(credentials.authorization)
+            token = await self._verified(text) if text is not None else None
         except TokenExpired:
             return None
         except InvalidToken:
@@ -119,26 +115,28 @@ class Authentication:
             keys = await self._keys.find_unknown(error.kid)
             if keys is None:
                 raise
-            return self._verify(text, keys)
+            return self._verify(text, digest_of(text), keys)
 
     def _verified_at_once(self, text: str) -> AccessToken:
-        known = self._tokens.find(text)
-        return known if known is not None else self._verify(text, self._keys.current())
+        digest = digest_of(text)
+        known = self._tokens.find(digest)
+        return known if known is not None else self._verify(text, digest, self._keys.current())
 
-    def _verify(self, text: str, keys: KeySet) -> AccessToken:
+    def _verify(self, text: str, digest: bytes, keys: KeySet) -> AccessToken:
+        if not _B64TOKEN.fullmatch(text):
+            raise InvalidToken("form")
         token = self._verifier.verify(text, keys)
-        self._tokens.add(text, token)
+        self._tokens.add(digest, token)
         return token
 
 
-def bearer_token(authorization: Sequence[str]) -> str | None:
-    """Return the token of the Authorization header, or None when there is no Bearer.
+def _said_by_bearer(authorization: Sequence[str]) -> str | None:
+    """Return what the Authorization header says after Bearer, or None when there is no Bearer.
 
-    Raises InvalidToken for a Bearer that is badly formed. More than one header was refused before.
+    Its form is judged where it is verified: what was verified before has it. More than one header
+    was refused before.
     """
-    if not authorization or not _SCHEME.match(authorization[0]):
+    if not authorization:
         return None
-    match = _BEARER.fullmatch(authorization[0])
-    if match is None:
-        raise InvalidToken("form")
-    return match[1]
+    scheme, _, said = authorization[0].partition(" ")
+    return said.lstrip(" ") if scheme.lower() == "bearer" else None

@@ -52,7 +52,7 @@ class DenyList:
         """Take over that another list refused *token*, so that it stays dead when that one goes."""
         until = token.exp + MAX_LEEWAY
         if isinstance(refusal, TokenStale):
-            sub, below = str(token.sub), token.ver + 1
+            sub, below = token.sub, token.ver + 1
             entry = Revocation(kind="sub", value=sub, below_version=below, revoked_until=until)
         else:
             entry = Revocation(kind="jti", value=token.jti, revoked_until=until)
@@ -63,12 +63,11 @@ class DenyList:
         now = self._clock.now()
         if now - self._swept >= _SWEEP_EVERY:
             self._sweep(now)
-        # An id is written out only where it is looked for: that costs more than the look-up.
-        session = self._sessions.get(str(token.sid)) if self._sessions else None
+        session = self._sessions.get(token.sid)
         for end in (self._tokens.get(token.jti), session):
             if end is not None and end > now:
                 return TokenRevoked()
-        subject = self._subjects.get(str(token.sub)) if self._subjects else None
+        subject = self._subjects.get(token.sub)
         if subject and token.ver < subject.below_version and subject.until > now:
             return TokenStale()
         return None

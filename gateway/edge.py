@@ -124,7 +124,9 @@ class Edge:
             request.state.headers = PRODUCT_HEADERS
         await parts.proxy.forward(request, receive, reply)
         if reply.report:
-            parts.denials.count(reply.report, route, address, actor=token.sub if token else None)
+            parts.denials.count(
+                reply.report, route, address, actor=token.user_id if token else None
+            )
 
     async def _go_on(
         self, scope: Scope, admitted: Admitted, receive: Receive, reply: Reply

@@ -53,6 +53,7 @@ class GatewayProtocol(SwitchingProtocol):
             if not cycle.response_complete:
                 cycle.disconnected = True
                 cycle.message_event.set()
+        self._let_go()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes off the wire; after a refusal they are only counted."""
@@ -141,6 +142,13 @@ class GatewayProtocol(SwitchingProtocol):
         super().on_response_complete()
         if self._answered and self._in_body and not self._is_ending:
             self._start_timer()
+
+    def _let_go(self) -> None:
+        """Hold no request any more: each holds us, and so neither would go before a collection."""
+        nothing: Any = None
+        self.cycle = nothing
+        self._cycles.clear()
+        self.pipeline.clear()
 
     def _forget_answered(self) -> None:
         while self._cycles and self._cycles[0].response_complete:

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable
 from hashlib import sha256
-from uuid import UUID
+from itertools import islice
+from typing import Final
 
 from chassis.clock import Clock
 from chassis.jwt import MAX_LEEWAY, AccessToken
 
-MAX_TOKENS = 20_000
+MAX_TOKENS: Final = 20_000
+
+_PARTS: Final = 64
 
 
 class VerifiedTokens:
@@ -26,22 +29,20 @@ class VerifiedTokens:
     def __len__(self) -> int:
         return len(self._tokens)
 
-    def find(self, text: str) -> AccessToken | None:
-        """Return the claims of a token verified before that has not run out."""
-        key = _digest(text)
+    def find(self, key: bytes) -> AccessToken | None:
+        """Return the claims of a token verified before that has not run out, by its digest."""
         token = self._tokens.get(key)
         if token is not None and token.exp + MAX_LEEWAY <= self._clock.now():
             self._drop(key)
             return None
         return token
 
-    def add(self, text: str, token: AccessToken) -> None:
-        """Remember *token*, which *text* was verified to be."""
+    def add(self, key: bytes, token: AccessToken) -> None:
+        """Remember *token*, which the text of that digest was verified to be."""
         if len(self._tokens) >= self._max_tokens:
-            self._drop(next(iter(self._tokens)))
-        key = _digest(text)
+            self._drop_oldest()
         self._tokens[key] = token
-        self._by_sid.add(token.sid.int, key)
+        self._by_sid.add(token.sid, key)
         self._by_jti.add(token.jti, key)
 
     def drop(self, kind: str, value: str) -> None:
@@ -54,19 +55,24 @@ class VerifiedTokens:
         if kind == "jti":
             return self._by_jti.find(value)
         if kind == "sid":
-            return self._by_sid.find(UUID(value).int) if _is_uuid(value) else ()
+            return self._by_sid.find(value)
         # Both are looked for: a key goes once in months, and of a subject it is the deny list that
         # knows which tokens are dead.
         tokens = self._tokens.items()
         if kind == "kid":
             return [key for key, token in tokens if token.kid == value]
-        return [key for key, token in tokens if str(token.sub) == value]
+        return [key for key, token in tokens if token.sub == value]
+
+    def _drop_oldest(self) -> None:
+        """Make room for many: to find the first of a dictionary is slow where others were first."""
+        for key in tuple(islice(self._tokens, 1 + self._max_tokens // _PARTS)):
+            self._drop(key)
 
     def _drop(self, key: bytes) -> None:
         token = self._tokens.pop(key, None)
         if token is None:
             return
-        self._by_sid.discard(token.sid.int, key)
+        self._by_sid.discard(token.sid, key)
         self._by_jti.discard(token.jti, key)
 
 
@@ -74,25 +80,25 @@ class _Index:
     """Keys by a name of theirs: mostly one, and a set around it would be ten times as large."""
 
     def __init__(self) -> None:
-        self._keys: dict[int | str, bytes | set[bytes]] = {}
+        self._keys: dict[str, bytes | set[bytes]] = {}
 
     def __len__(self) -> int:
         return len(self._keys)
 
-    def add(self, name: int | str, key: bytes) -> None:
+    def add(self, name: str, key: bytes) -> None:
         known = self._keys.setdefault(name, key)
         if isinstance(known, set):
             known.add(key)
         elif known != key:
             self._keys[name] = {known, key}
 
-    def find(self, name: int | str) -> Iterable[bytes]:
+    def find(self, name: str) -> Iterable[bytes]:
         known = self._keys.get(name, b"")
         if isinstance(known, set):
             return tuple(known)
         return (known,) if known else ()
 
-    def discard(self, name: int | str, key: bytes) -> None:
+    def discard(self, name: str, key: bytes) -> None:
         known = self._keys.get(name)
         if isinstance(known, set):
             known.discard(key)
@@ -105,14 +111,9 @@ def names_of(token: AccessToken) -> Iterable[str]:
     return (f"kid:{token.kid}", f"sid:{token.sid}", f"sub:{token.sub}", f"jti:{token.jti}")
 
 
-def _is_uuid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
+def digest_of(text: str) -> bytes:
+    """Return by what a token is remembered.
 
-
-def _digest(text: str) -> bytes:
-    # Not the text itself: a copy of this process's memory should hold few usable tokens.
-    return sha256(text.encode("latin-1")).digest()
+    Not the text itself: a copy of this process's memory should hold few usable tokens.
+    """
+    return sha256(text.encode()).digest()

@@ -3,7 +3,11 @@
     python -m bench.gateway                                   # everything, some nine minutes
     python -m bench.gateway --only haproxy gatehouse-leased gatehouse-exact --rounds 3
     python -m bench.gateway --only haproxy gatehouse-exact --against ../gatehouse-before
+    python -m bench.gateway --only haproxy gatehouse-leased --against .   # as it is, uncompiled
     python -m bench.gateway --memory                          # 1 000 000 requests, and what is held
+
+The gateway is what its image runs: the hop is compiled first where that is not done (a minute).
+A tree to compare with runs as it is.
 
 One core is the system's, a second one everybody else's: the load, the upstream (300 bytes of JSON
 by nginx), Redis, and what answers for token and audit. Round by round each system is loaded by wrk
@@ -34,7 +38,7 @@ from bench.gateway.ground import Ground, System, ground
 from bench.gateway.measuring import Measured, Meter, rss_mib
 from bench.gateway.memory import watch
 from bench.gateway.peers import start_node, start_starlette
-from bench.gateway.programs import find, versions
+from bench.gateway.programs import compiled, find, versions
 from bench.gateway.proxies import start_haproxy, start_nginx
 from bench.gateway.report import Report
 from bench.gateway.rows import ROWS, Row, chosen
@@ -99,7 +103,7 @@ def _start(standing: Ground, rows: Mapping[str, Row], roots: Sequence[Path]) -> 
     if found := of("nginx"):
         systems += start_nginx(standing, found)
     if found := of("gatehouse"):
-        systems += start_gatehouse(standing, found, roots)
+        systems += start_gatehouse(standing, found, [compiled(), *roots[1:]])
     if found := of("node"):
         systems += start_node(standing, found)
     if found := of("starlette"):

@@ -1,6 +1,7 @@
 """This gateway: `python -m gateway` as it is deployed, one worker, without a broker."""
 
 import json
+import os
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from bench.gateway.environment import packages_of_the_image
 from bench.gateway.ground import Ground, System
 from bench.gateway.rows import EXACT, LEASED, OTHER, Row
 from bench.gateway.stage import Started, answers, local
@@ -48,16 +50,17 @@ def _process_of(row: Row) -> str:
 
 def _start(ground: Ground, services: str, name: str, tree: Path) -> tuple[int, Started]:
     port, ops = free_port(), free_port()
+    packages = packages_of_the_image(ground.stage.folder / "packages")
     program = ground.stage.start(
         name,
-        [sys.executable, "-m", "gateway"],
+        [sys.executable, "-S", "-m", "gateway"],  # without what is installed beside the packages
         ready=lambda: _is_ready(ops),
         env={
             **_environment(ground, services),
             "PORT": str(port),
             "OPS_PORT": str(ops),
             "LOG_LEVEL": "info" if name.endswith("logged") else "warning",
-            "PYTHONPATH": str(tree),
+            "PYTHONPATH": f"{tree}{os.pathsep}{packages}",
             "PYTHONSAFEPATH": "1",  # else the modules of the current folder come first
         },
         tested=True,

@@ -6,12 +6,14 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import redis
 
 from chassis.testing.servers.sources import apt_install, can_apt_install
+from tests.platforms.process import ROOT
 
 NODE_FOLDER = Path(__file__).parent / "node"
 
@@ -32,6 +34,12 @@ def find(programs: Iterable[str]) -> None:
     if missing:
         wanted = ", ".join(_PACKAGES.get(name) or _ELSEWHERE[name] for name in missing)
         raise SystemExit(f"install first: {wanted} (or leave systems out by --only)")
+
+
+def compiled() -> Path:
+    """Return a tree of this one's sources with the hop compiled, as it is in the image."""
+    subprocess.run([sys.executable, ROOT / "scripts" / "compile.py"], check=True)  # noqa: S603 - ours
+    return ROOT / "build" / "compiled"
 
 
 def node_modules() -> Path:

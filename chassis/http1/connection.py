@@ -5,6 +5,7 @@ read as fast as whoever asked takes them, and requests written as fast as the se
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from httptools import HttpParserError, HttpResponseParser
@@ -18,6 +19,23 @@ MAX_ANSWER_HEADERS = 200
 _BUFFERED_BYTES = 64 * 1024
 _FIRST_FINAL, _LAST_FINAL = 200, 599
 _NO_BODY = frozenset({204, 304})
+
+
+class Shortcut(ABC):
+    """Who sends a whole request, and takes a whole answer past the parser where that can be."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def send(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Send *data*, at the latest when the loop has done what it has at hand."""
+
+    @abstractmethod
+    def take(self, connection: "Connection", data: bytes) -> bool:
+        """Say whether *data*, the first of the answer, was taken for all of it.
+
+        No data says that none will come.
+        """
 
 
 class Connection(Channel):
@@ -35,7 +53,7 @@ class Connection(Channel):
         self._on_lost = on_lost
         self._parser: HttpResponseParser | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._take: Callable[[bytes], bool] | None = None
+        self._shortcut: Shortcut | None = None
         self._served = 0
         self._idle_since = 0.0
         self._reset(bodyless=False)
@@ -44,22 +62,22 @@ class Connection(Channel):
 
     # What the proxy does with it.
 
-    def begin(
-        self, data: bytes, *, bodyless: bool, take: Callable[[bytes], bool] | None = None
-    ) -> None:
+    def begin(self, data: bytes, *, bodyless: bool, shortcut: Shortcut | None = None) -> None:
         """Send the head of a request, or all of it; the answer to a *bodyless* one has no body.
 
-        *take* is offered the first bytes of the answer before the parser is, none when there are
-        none to come, and says whether it has taken them for all of it.
+        *shortcut* sends it, and is offered the first bytes of the answer before the parser is.
         """
         if self._parser is None:
             self._parser = HttpResponseParser(self)
         self._reset(bodyless=bodyless)
-        self._take = take
+        self._shortcut = shortcut
         self._served += 1
         if self._transport is None:
             self._fail(HungUp(stale=self._served > 1))
-        self.write(data)
+        elif shortcut is None:
+            self._transport.write(data)
+        else:
+            shortcut.send(self._transport, data)
 
     @property
     def kept_alive(self) -> bool:
@@ -102,7 +120,7 @@ class Connection(Channel):
         return self._waiter
 
     def taken(self) -> None:
-        """Say that the answer was taken whole, by the *take* of `begin`, and may be followed."""
+        """Say that the answer was taken whole, by a shortcut, and may be followed."""
         self.finished = self._keep_alive = self._heard = True
 
     def rest(self) -> None:
@@ -121,8 +139,8 @@ class Connection(Channel):
         if self._parser is None or self.finished:
             self.close()
             return
-        take, self._take = self._take, None
-        if take is not None and take(data):
+        shortcut, self._shortcut = self._shortcut, None
+        if shortcut is not None and shortcut.take(self, data):
             return
         self._heard = True
         self._quiet += len(data)
@@ -136,9 +154,9 @@ class Connection(Channel):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the answer: whole when it had no other end, and broken off otherwise."""
-        take, self._take = self._take, None
-        if take is not None:
-            take(b"")
+        shortcut, self._shortcut = self._shortcut, None
+        if shortcut is not None:
+            shortcut.take(self, b"")
         self._transport = self._parser = None
         if not self.finished and self._until_close and exc is None and self._failure is None:
             self.finished = True

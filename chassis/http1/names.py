@@ -71,7 +71,7 @@ class Names:
 
 async def _resolve(host: str, port: int) -> deque[str]:
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return deque(dict.fromkeys(str(entry[4][0]) for entry in found))
+    return deque(dict.fromkeys([str(entry[4][0]) for entry in found]))
 
 
 def _is_literal(host: str) -> bool:

@@ -1,24 +1,28 @@
 """The compact form, read strictly: what libraries let pass is refused here (RFC 7515 §7.1)."""
 
 from json import JSONDecoder
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from chassis.crypto import b64decode
 from chassis.jwt.errors import InvalidToken
 
-MAX_TOKEN_CHARACTERS = 8192
+MAX_TOKEN_CHARACTERS: Final = 8192
 
 
-def segments(token: str) -> tuple[bytes, bytes, bytes]:
+def segments(token: str) -> tuple[str, str, str]:
     """Take the compact form apart (RFC 7515 §7.1). Raises InvalidToken."""
     parts = token.split(".") if len(token) <= MAX_TOKEN_CHARACTERS else []
-    if len(parts) != 3 or not all(parts):  # noqa: PLR2004 - header, payload, signature
+    if len(parts) != 3 or not (parts[0] and parts[1] and parts[2]):  # noqa: PLR2004 - as returned
         raise InvalidToken("form")
+    return parts[0], parts[1], parts[2]
+
+
+def decoded(segment: str) -> bytes:
+    """Return what a segment encodes. Raises InvalidToken."""
     try:
-        header, payload, signature = (b64decode(part) for part in parts)
+        return b64decode(segment)
     except ValueError:
         raise InvalidToken("form") from None
-    return header, payload, signature
 
 
 def json_object(raw: bytes, part: str) -> dict[str, Any]:

@@ -3,17 +3,17 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from chassis.jwt import primitives
 
-ALGORITHMS = ("ES256", "EdDSA", "RS256")
-KID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+ALGORITHMS: Final = ("ES256", "EdDSA", "RS256")
+KID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
-_MIN_RSA_BITS = 3072
-_PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+_MIN_RSA_BITS: Final = 3072
+_PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 
 class InvalidKeySet(ValueError):  # noqa: N818 - the RFC's word, like InvalidToken
@@ -72,7 +72,7 @@ def _verification_key(entry: object) -> VerificationKey | None:
         return None
     if not isinstance(kid, str) or not KID.fullmatch(kid):
         raise InvalidKeySet("a kid is missing or badly formed")
-    if _PRIVATE_MEMBERS & entry.keys():
+    if not _PRIVATE_MEMBERS.isdisjoint(entry):
         raise InvalidKeySet("a private key is published")
     try:
         public = primitives.read_key(entry, alg)

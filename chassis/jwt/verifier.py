@@ -1,21 +1,20 @@
 """Verification of access tokens: form, header, key, signature, issuer, audience, times."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from chassis.clock import Clock
 from chassis.jwt.claims import AccessToken, moment, parse_claims
-from chassis.jwt.compact import json_object, segments
+from chassis.jwt.compact import decoded, json_object, segments
 from chassis.jwt.errors import InvalidToken, TokenExpired, UnknownKey
 from chassis.jwt.keys import ALGORITHMS, KID, KeySet, VerificationKey
 
-TOKEN_TYPE = "at+jwt"
-MAX_LEEWAY = timedelta(seconds=30)
+TOKEN_TYPE: Final = "at+jwt"
+MAX_LEEWAY: Final = timedelta(seconds=30)
 
-_HEADERS = 64
-_HEADER_NAMES = frozenset({"alg", "kid", "typ"})
+_HEADERS: Final = 64
+_HEADER_NAMES: Final = frozenset({"alg", "kid", "typ"})
 
 
 class AccessTokenVerifier:
@@ -47,10 +46,11 @@ class AccessTokenVerifier:
         Raises UnknownKey, InvalidToken.
         """
         header, payload, signature = segments(token)
+        said, signed = decoded(payload), decoded(signature)
         key = _key_for(_header(header), keys)
-        if not key.verifies(token.rpartition(".")[0].encode(), signature):
+        if not key.verifies(f"{header}.{payload}".encode(), signed):
             raise InvalidToken("signature")
-        claims = json_object(payload, "payload")
+        claims = json_object(said, "payload")
         if claims.get("iss") != self._issuer:
             raise InvalidToken("iss")
         if claims.get("aud") not in (self._audience, [self._audience]):
@@ -63,7 +63,7 @@ class AccessTokenVerifier:
         self._check_times(access_token, claims)
         return access_token
 
-    def _check_times(self, token: AccessToken, claims: Mapping[str, Any]) -> None:
+    def _check_times(self, token: AccessToken, claims: dict[str, Any]) -> None:
         latest = self._clock.now() + self._leeway
         not_before = moment(claims, "nbf") if "nbf" in claims else token.iat
         if max(token.iat, token.auth_time, not_before) > latest or token.exp <= token.iat:
@@ -71,21 +71,26 @@ class AccessTokenVerifier:
 
 
 @lru_cache(_HEADERS)
-def _header(raw: bytes) -> Mapping[str, Any]:
-    """Read a header: all tokens of a key have the same."""
-    return json_object(raw, "header")
+def _header(segment: str) -> tuple[str, str]:
+    """Read a header, the same for all tokens of a key; return the algorithm and the key it names.
+
+    It may say only what these checks expect.
+    """
+    header = json_object(decoded(segment), "header")
+    if set(header) != _HEADER_NAMES or header["typ"] != TOKEN_TYPE:
+        raise InvalidToken("header")
+    alg, kid = header["alg"], header["kid"]
+    if alg not in ALGORITHMS or not isinstance(kid, str) or not KID.fullmatch(kid):
+        raise InvalidToken("header")
+    return alg, kid
 
 
-def _key_for(header: Mapping[str, Any], keys: KeySet) -> VerificationKey:
-    """Return the key to verify with; the header may say only what these checks expect."""
-    if header.keys() != _HEADER_NAMES or header["typ"] != TOKEN_TYPE:
-        raise InvalidToken("header")
-    kid = header["kid"]
-    if header["alg"] not in ALGORITHMS or not isinstance(kid, str) or not KID.fullmatch(kid):
-        raise InvalidToken("header")
+def _key_for(header: tuple[str, str], keys: KeySet) -> VerificationKey:
+    """Return the key to verify with."""
+    alg, kid = header
     key = keys.find(kid)
     if key is None:
         raise UnknownKey(kid)
-    if key.alg != header["alg"]:
+    if key.alg != alg:
         raise InvalidToken("algorithm")
     return key

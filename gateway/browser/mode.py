@@ -107,7 +107,7 @@ class ClientModes:
 
     def check_session(self, credentials: Credentials, token: AccessToken | None) -> None:
         """Hold the proven session against that of the access token. Raises CsrfTokenForeign."""
-        if token and credentials.proven_sid not in (None, token.sid):
+        if token and credentials.proven_sid not in (None, token.session_id):
             raise CsrfTokenForeign
 
     def _at_login(self, headers: RawHeaders, authorization: Sequence[str]) -> Credentials:

@@ -28,6 +28,7 @@ from gateway.proxy.inbound import Inbound
 from gateway.routing.table import Route
 from gateway.routing.wiring import Site
 from gateway.settings import GatewaySettings
+from gateway.tokens import digest_of
 
 SOMEBODY = UUID("00000000-0000-7000-8000-000000000001")
 """The user a check speaks of."""
@@ -115,7 +116,7 @@ async def rehearse(asked: Asked, settings: GatewaySettings, site: Site) -> Findi
     knowledge = knowledge_of(settings, signers_of(settings, clock), clock, metrics)
     token = None if asked.roles is None else _token(asked.roles, asked.scope, clock)
     if token is not None:
-        knowledge.tokens.add(_SUPPOSED, token)
+        knowledge.tokens.add(digest_of(_SUPPOSED), token)
     nowhere = _Nowhere(OutgoingHeaders.under(settings.public_base_url))
     limiter = MemoryLimiter(clock, share=settings.share)
     edge = Edge(
@@ -139,8 +140,8 @@ async def rehearse(asked: Asked, settings: GatewaySettings, site: Site) -> Findi
 def _token(roles: frozenset[str], scope: str, clock: Clock) -> AccessToken:
     now = clock.now()
     return AccessToken(
-        sub=SOMEBODY,
-        sid=SOMEBODY,
+        sub=str(SOMEBODY),
+        sid=str(SOMEBODY),
         jti=_SUPPOSED,
         iat=now,
         exp=now + timedelta(hours=1),

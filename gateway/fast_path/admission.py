@@ -18,6 +18,7 @@ from gateway.fast_path.callers import Callers
 from gateway.fast_path.head import Head
 from gateway.fast_path.plans import Plans
 from gateway.limits.limiter import Decision, Demand
+from gateway.limits.waiter import Waiter
 from gateway.routing.table import Route
 
 
@@ -53,9 +54,9 @@ class Admission:
         """Charge the limits; None when somebody has to be asked."""
         return self._parts.limiter.decide_now(demands, admitted.token)
 
-    async def ask(self, admitted: Admitted, demands: Sequence[Demand]) -> Decision:
-        """Charge the limits where they are counted. Raises TokenRevoked, TokenStale."""
-        return await self._parts.limiter.decide(demands, admitted.token)
+    def ask(self, admitted: Admitted, demands: Sequence[Demand], waiter: Waiter[Decision]) -> None:
+        """Charge the limits where they are counted: *waiter* is told."""
+        self._parts.limiter.ask(demands, admitted.token, waiter)
 
     def give_back(self, admitted: Admitted) -> None:
         """Give the place back."""

@@ -1,13 +1,15 @@
 """One request on the fast path, from its admission to its answer, or to where it goes slow."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, Protocol
 
-from chassis.http1.connection import Connection
+from chassis.http1.connection import Connection, Shortcut
 from chassis.logs import get_logger
 from gateway.fast_path.admitted import Admitted
 from gateway.fast_path.answer import Answer, read_answer
+from gateway.fast_path.gathered import GatheredWrites
 from gateway.fast_path.writing import request_of
 from gateway.proxy.begun import Begun
 
@@ -51,16 +53,25 @@ class _Nobody:
         """Tell nobody."""
 
 
-class Exchange:
-    """Looks to uvicorn's protocol like the cycle of a request whose body has come to its end.
+class Lane(ABC):
+    """What an exchange is part of."""
 
-    *finish* is called with an answer that is there as a whole, and says whether it was given;
-    *go_slow* takes over when it is not so simple.
-    """
+    gathered: GatheredWrites
+
+    @abstractmethod
+    def finish(self, exchange: "Exchange", connection: Connection, answer: Answer) -> bool:
+        """Give the answer that is there as a whole; False when it wants a second look."""
+
+    @abstractmethod
+    def go_slow(self, exchange: "Exchange") -> None:
+        """Take over what is not so simple."""
+
+
+class Exchange(Shortcut):
+    """Looks to uvicorn's protocol like the cycle of a request whose body has come to its end."""
 
     __slots__ = (
-        "_finish",
-        "_go_slow",
+        "_lane",
         "admitted",
         "client",
         "disconnected",
@@ -70,18 +81,10 @@ class Exchange:
         "response_complete",
     )
 
-    def __init__(
-        self,
-        admitted: Admitted,
-        client: Client,
-        *,
-        finish: "Callable[[Exchange, Connection, Answer], bool]",
-        go_slow: "Callable[[Exchange], None]",
-    ) -> None:
+    def __init__(self, admitted: Admitted, client: Client, lane: Lane) -> None:
         self.admitted = admitted
         self.client = client
-        self._finish = finish
-        self._go_slow = go_slow
+        self._lane = lane
         self.keep_alive = True
         self.disconnected = self.more_body = self.response_complete = False
         self.message_event = _NOBODY
@@ -95,22 +98,25 @@ class Exchange:
             begun.drop()
             self.leave()
         else:
-            take = partial(self._take, connection)
-            connection.begin(request, bodyless=False, take=take)
+            connection.begin(request, bodyless=False, shortcut=self)
 
     def leave(self) -> None:
         """Go slow, wherever it is."""
         self.response_complete = True
-        self._go_slow(self)
+        self._lane.go_slow(self)
 
-    def _take(self, connection: Connection, data: bytes) -> bool:
+    def send(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Send the request with what else goes out in this turn of the loop."""
+        self._lane.gathered.write(transport, data)
+
+    def take(self, connection: Connection, data: bytes) -> bool:
         """Give the answer that *data* is, or go slow; say whether it was given."""
         if self.response_complete:
             return False
         try:
             if self.keep_alive and self.client.takes_answers:
                 answer = read_answer(data)
-                if answer is not None and self._finish(self, connection, answer):
+                if answer is not None and self._lane.finish(self, connection, answer):
                     return True
         except Exception:
             log.exception("fast_path.crashed")

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from chassis.http1.connection import Connection
 from chassis.metrics import Metrics
@@ -11,20 +12,23 @@ from gateway.edge import Parts
 from gateway.fast_path.admission import Admission
 from gateway.fast_path.admitted import ADMITTED
 from gateway.fast_path.answer import Answer
-from gateway.fast_path.exchange import Client, Exchange
+from gateway.fast_path.exchange import Client, Exchange, Lane
+from gateway.fast_path.gathered import GatheredWrites
 from gateway.fast_path.head import read_head
 from gateway.fast_path.outcomes import Outcomes
 from gateway.fast_path.writing import AnswerWriter
-from gateway.limits.limiter import Decision
+from gateway.limits.limiter import Decision, Demand
+from gateway.limits.waiter import Waiter
 
-PATIENCE_SECONDS = 0.05
+PATIENCE_SECONDS: Final = 0.05
 """What has no answer by then goes slow: there it has its timeouts."""
 
 
-class FastPath:
+class FastPath(Lane):
     """Serves what it can of a client's requests."""
 
     def __init__(self, parts: Parts, admission: Admission) -> None:
+        self.gathered = GatheredWrites()
         self._admission = admission
         self._writer = AnswerWriter(vary=parts.origins.vary)
         self._metrics: Metrics = parts.metrics
@@ -40,7 +44,7 @@ class FastPath:
         admitted = self._admission.admit(head, client.peer) if head is not None else None
         if admitted is None:
             return False
-        exchange = Exchange(admitted, client, finish=self._finish, go_slow=self._go_slow)
+        exchange = Exchange(admitted, client, self)
         if not admitted.plan.route.limits:
             self._begin(exchange)
             return True
@@ -48,8 +52,7 @@ class FastPath:
         decision = self._admission.decide(admitted, demands)
         if decision is None:
             client.hold(exchange)
-            asking = asyncio.ensure_future(self._admission.ask(admitted, demands))
-            asking.add_done_callback(lambda done: self._decided(exchange, done))
+            self._ask(exchange, demands)
         elif decision.allowed:
             admitted.decision = decision
             self._begin(exchange)
@@ -58,11 +61,17 @@ class FastPath:
             return False
         return True
 
-    def _decided(self, exchange: Exchange, asking: asyncio.Future[Decision]) -> None:
+    def _ask(self, exchange: Exchange, demands: Sequence[Demand]) -> None:
+        asking = _Asking(self, exchange)
+        try:
+            self._admission.ask(exchange.admitted, demands, asking)
+        except Exception as error:  # noqa: BLE001 - the slow path meets it too, and says so
+            asking.fail(error)
+
+    def decided(self, exchange: Exchange, decision: Decision | None) -> None:
         """Begin what is allowed; all else has cost nothing, and the slow path judges once more."""
-        failed = asking.cancelled() or asking.exception() is not None
-        if not failed and asking.result().allowed:
-            exchange.admitted.decision = asking.result()
+        if decision is not None and decision.allowed:
+            exchange.admitted.decision = decision
             self._begin(exchange)
             return
         self._admission.give_back(exchange.admitted)
@@ -84,7 +93,7 @@ class FastPath:
             self._sweep_later()
         exchange.ask(begun, begun.connection)
 
-    def _finish(self, exchange: Exchange, connection: Connection, answer: Answer) -> bool:
+    def finish(self, exchange: Exchange, connection: Connection, answer: Answer) -> bool:
         """Give the answer that is there as a whole; False when it wants a second look."""
         admitted, begun = exchange.admitted, exchange.admitted.begun
         data = self._writer.write(answer, admitted, exchange.client.common_headers)
@@ -101,7 +110,7 @@ class FastPath:
         record(self._metrics, admitted.state, "GET", admitted.plan.route.path, answer.status)
         return True
 
-    def _go_slow(self, exchange: Exchange) -> None:
+    def go_slow(self, exchange: Exchange) -> None:
         """Let the app go on with what was admitted, from where it is."""
         self._under_way.pop(exchange, None)
         self._outcomes.went_slow += 1
@@ -126,6 +135,31 @@ class FastPath:
             exchange.leave()
         if self._under_way:
             self._sweep_later()
+
+
+class _Asking(Waiter[Decision]):
+    """Waits for what is decided about an exchange, whose client may go away meanwhile."""
+
+    __slots__ = ("_exchange", "_fast_path", "_told")
+
+    def __init__(self, fast_path: FastPath, exchange: Exchange) -> None:
+        self._fast_path = fast_path
+        self._exchange = exchange
+        self._told = False
+
+    @property
+    def gone(self) -> bool:
+        return self._told
+
+    def tell(self, answer: Decision) -> None:
+        if not self._told:
+            self._told = True
+            self._fast_path.decided(self._exchange, answer)
+
+    def fail(self, error: Exception) -> None:  # noqa: ARG002 - the slow path meets it too
+        if not self._told:
+            self._told = True
+            self._fast_path.decided(self._exchange, None)
 
 
 def _scope(exchange: Exchange) -> dict[str, Any]:

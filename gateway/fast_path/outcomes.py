@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 
-from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+_IS_COMPILED = not __file__.endswith(".py")
 
 
 class Outcomes(Collector):
@@ -22,4 +24,9 @@ class Outcomes(Collector):
         )
         counts.add_metric(("answered",), self.answered)
         counts.add_metric(("went_slow",), self.went_slow)
-        return (counts,)
+        compiled = GaugeMetricFamily(
+            "gatehouse_gateway_compiled",
+            "1 where requests pass machine code, as in the image; 0 where they pass the sources.",
+            value=_IS_COMPILED,
+        )
+        return (counts, compiled)

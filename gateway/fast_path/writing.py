@@ -10,7 +10,7 @@ from gateway.proxy.headers import PRODUCT_HEADERS, who_calls
 
 _NOSNIFF = b"x-content-type-options"
 _PRODUCT_LINES = lines_of(PRODUCT_HEADERS)
-_WITHOUT_NOSNIFF = lines_of(header for header in PRODUCT_HEADERS if header[0] != _NOSNIFF)
+_WITHOUT_NOSNIFF = lines_of([header for header in PRODUCT_HEADERS if header[0] != _NOSNIFF])
 
 
 def request_of(admitted: Admitted, authority: bytes) -> bytes:

@@ -136,8 +136,8 @@ def _whose(token: AccessToken | None) -> Mapping[str, str]:
     if token is None:
         return dict.fromkeys(("X-Auth-Subject", "X-Auth-Session", "X-Auth-Roles"), "")
     return {
-        "X-Auth-Subject": str(token.sub),
-        "X-Auth-Session": str(token.sid),
+        "X-Auth-Subject": token.sub,
+        "X-Auth-Session": token.sid,
         "X-Auth-Roles": ",".join(sorted(token.roles)),
     }
 

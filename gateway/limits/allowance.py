@@ -5,19 +5,20 @@ Times are microseconds; what Redis calls now differs from what the process does 
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from chassis.rates import Rate
 from gateway.limits.limiter import Demand, Verdict
-from gateway.limits.redis import Claim, Grant
+from gateway.limits.script import Claim, Grant
 
 # A lease is at most a thirtieth of the limit and lives as long as that takes to refill.
-_PARTS = 30
-_LONGEST_US = timedelta(seconds=2) // timedelta(microseconds=1)
+_PARTS: Final = 30
+_LONGEST_US: Final = timedelta(seconds=2) // timedelta(microseconds=1)
 # What is allowed less often than a hundred times a minute is always counted exactly.
-_WIDEST_INTERVAL_US = timedelta(minutes=1) // timedelta(microseconds=100)
-_FEWEST = 2
+_WIDEST_INTERVAL_US: Final = timedelta(minutes=1) // timedelta(microseconds=100)
+_FEWEST: Final = 2
 # Of one key; each more asks Redis.
-_MOST_TOKENS = 4
+_MOST_TOKENS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,12 @@ class Allowance:
         self._met: tuple[str, ...] = ()
         self._renewing = False
 
-    def serves(self, jti: str) -> bool:
-        """Say whether the deny list has been asked for this token since the lease began."""
-        return jti in self._met
+    def serves(self, jti: str | None) -> bool:
+        """Say whether the deny list has been asked for this token since the lease began.
+
+        For no token it need not be.
+        """
+        return jti is None or jti in self._met
 
     def meet(self, jti: str) -> None:
         """Remember that it has been asked, and that the token is alive."""

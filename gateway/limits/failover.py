@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
+from typing import Final
 
 from prometheus_client import Counter, Gauge
 
@@ -18,10 +19,11 @@ from gateway.limits.leases import LeasedLimiter
 from gateway.limits.limiter import AnswerUnusable, Decision, Demand, LimiterUnavailable
 from gateway.limits.memory import MemoryLimiter
 from gateway.limits.redis import RedisLimiter
+from gateway.limits.waiter import Awaited, Waiter
 
-_PAUSES = Backoff(first=timedelta(milliseconds=500), cap=timedelta(seconds=5))
+_PAUSES: Final = Backoff(first=timedelta(milliseconds=500), cap=timedelta(seconds=5))
 # A Redis that is lost again sooner was not back: it answers a probe, but not what it is for.
-_STEADY_SECONDS = 10.0
+_STEADY_SECONDS: Final = 10.0
 log = get_logger(__name__)
 
 
@@ -46,6 +48,7 @@ class FailoverLimiter:
         self._leases = leases
         self._memory = memory
         self._denylist = denylist
+        self._available = True
         self._lost = asyncio.Event()
         self._losses = 0
         self._returned_at = 0.0
@@ -69,36 +72,54 @@ class FailoverLimiter:
     @property
     def available(self) -> bool:
         """Whether Redis decides now."""
-        return not self._lost.is_set()
+        return self._available
 
     def decide_now(
         self, demands: Sequence[Demand], token: AccessToken | None = None
     ) -> Decision | None:
         """Decide without asking Redis; None when it has to be asked."""
-        if not self.available:
+        if not self._available:
             return self._memory.decide_now(demands, token)
         decision = self._leases.decide_now(demands, token)
         if decision is not None:
-            self._memory.remember(decision)
+            self.remember(decision)
         return decision
 
     async def decide(self, demands: Sequence[Demand], token: AccessToken | None = None) -> Decision:
         """Decide all *demands* of one request. Raises TokenRevoked, TokenStale."""
-        if self.available:
-            try:
-                decision = await self._leases.decide(demands, token)
-            except AnswerUnusable:
-                self._unusable.inc()
-            except LimiterUnavailable as error:
-                self._lose(str(error))
-            except Unauthenticated as refusal:
-                if token is not None:
-                    self._denylist.learn(token, refusal)
-                raise
-            else:
-                self._memory.remember(decision)
-                return decision
+        decision = self.decide_now(demands, token)
+        if decision is not None:
+            return decision
+        waiter = Awaited[Decision]()
+        self.ask(demands, token, waiter)
+        return await waiter.future
+
+    def ask(
+        self, demands: Sequence[Demand], token: AccessToken | None, waiter: Waiter[Decision]
+    ) -> None:
+        """Decide where `decide_now` could not; *waiter* fails as `decide` raises."""
+        if self._available:
+            self._leases.ask(demands, token, _Asking(self, demands, token, waiter))
+        else:
+            waiter.tell(self._memory.decide_now(demands, token))
+
+    def remember(self, decision: Decision) -> None:
+        """Keep what Redis has decided for the time when it is away."""
+        self._memory.remember(decision)
+
+    def decide_without(
+        self, demands: Sequence[Demand], token: AccessToken | None, error: LimiterUnavailable
+    ) -> Decision:
+        """Decide by memory what Redis could not, because of *error*."""
+        if isinstance(error, AnswerUnusable):
+            self._unusable.inc()
+        else:
+            self._lose(str(error))
         return self._memory.decide_now(demands, token)
+
+    def learn(self, token: AccessToken, refusal: Unauthenticated) -> None:
+        """Keep that Redis knows *token* to be dead."""
+        self._denylist.learn(token, refusal)
 
     async def watch(self, background: Background) -> None:
         """Bring Redis back into use once it answers again; never returns."""
@@ -110,10 +131,11 @@ class FailoverLimiter:
                 self._return()
 
     def _lose(self, error: str) -> None:
-        if not self.available:  # many requests may fail at once; one line says it
+        if not self._available:  # many requests may fail at once; one line says it
             return
         lasted = asyncio.get_running_loop().time() - self._returned_at
         self._losses = 1 if lasted > _STEADY_SECONDS else self._losses + 1
+        self._available = False
         self._lost.set()
         self._leases.forget()
         self._gauge.set(0)
@@ -122,6 +144,41 @@ class FailoverLimiter:
 
     def _return(self) -> None:
         self._returned_at = asyncio.get_running_loop().time()
+        self._available = True
         self._lost.clear()
         self._gauge.set(1)
         log.info("redis.returned")
+
+
+class _Asking(Waiter[Decision]):
+    """Waits for Redis, so that *waiter* is told by memory when it does not answer."""
+
+    __slots__ = ("_demands", "_limiter", "_token", "_waiter")
+
+    def __init__(
+        self,
+        limiter: FailoverLimiter,
+        demands: Sequence[Demand],
+        token: AccessToken | None,
+        waiter: Waiter[Decision],
+    ) -> None:
+        self._limiter = limiter
+        self._demands = demands
+        self._token = token
+        self._waiter = waiter
+
+    @property
+    def gone(self) -> bool:
+        return self._waiter.gone
+
+    def tell(self, answer: Decision) -> None:
+        self._limiter.remember(answer)
+        self._waiter.tell(answer)
+
+    def fail(self, error: Exception) -> None:
+        if isinstance(error, Unauthenticated) and self._token is not None:
+            self._limiter.learn(self._token, error)
+        if isinstance(error, LimiterUnavailable) and not self._waiter.gone:
+            self._waiter.tell(self._limiter.decide_without(self._demands, self._token, error))
+        else:
+            self._waiter.fail(error)

@@ -1,13 +1,12 @@
 """The headers that tell clients about limits (draft-ietf-httpapi-ratelimit-headers-10)."""
 
 from collections.abc import Iterable, Mapping
-from math import ceil
-from typing import Protocol
+from typing import Final, Protocol
 
 from chassis.rates import Rate
 from gateway.limits.limiter import Decision
 
-_MICROSECONDS = 1_000_000
+_MICROSECONDS: Final = 1_000_000
 
 
 class Named(Protocol):
@@ -44,7 +43,7 @@ def policies_of(limits: Iterable[Named]) -> str:
 def rate_limit_of(decision: Decision) -> str:
     """Return `RateLimit`."""
     tightest = decision.tightest
-    reset = ceil(tightest.reset_us / _MICROSECONDS)
+    reset = -(-tightest.reset_us // _MICROSECONDS)  # rounded up
     return f'"{tightest.demand.name}";r={tightest.remaining};t={reset}'
 
 

@@ -2,53 +2,69 @@
 
 from collections.abc import Sequence
 from math import ceil
-from typing import NamedTuple, Protocol
+from typing import Final, Protocol
 
 from chassis.jwt import AccessToken
 from chassis.rates import Rate
+from gateway.limits.waiter import Waiter
 
-_MICROSECONDS = 1_000_000
+_MICROSECONDS: Final = 1_000_000
 
 
-class Demand(NamedTuple):
+class Demand:
     """One limit a request falls under: whose allowance (*key*) of which *rate*.
 
     *name* is the limit's public name, part of the headers; *key* is never shown.
     """
 
-    name: str
-    key: str
-    rate: Rate
+    __slots__ = ("key", "name", "rate")
+
+    def __init__(self, name: str, key: str, rate: Rate) -> None:
+        self.name = name
+        self.key = key
+        self.rate = rate
 
 
-class Verdict(NamedTuple):
+class Verdict:
     """What one limit says; times are in microseconds.
 
     `wait_us` is 0 when it allows, `reset_us` is the time until the allowance is whole again.
     """
 
-    demand: Demand
-    remaining: int
-    wait_us: int
-    reset_us: int
+    __slots__ = ("demand", "remaining", "reset_us", "wait_us")
+
+    def __init__(self, demand: Demand, remaining: int, wait_us: int, reset_us: int) -> None:
+        self.demand = demand
+        self.remaining = remaining
+        self.wait_us = wait_us
+        self.reset_us = reset_us
 
 
-class Decision(NamedTuple):
-    """What all limits of one request say together: either all are charged or none."""
+class Decision:
+    """What all limits of one request say together: either all are charged or none.
 
-    verdicts: tuple[Verdict, ...]
+    `allowed` says whether every limit allows the request.
+    """
 
-    @property
-    def allowed(self) -> bool:
-        """Say whether every limit allows the request."""
-        return not any([verdict.wait_us for verdict in self.verdicts])  # noqa: C419 - half the time
+    __slots__ = ("allowed", "verdicts")
+
+    def __init__(self, verdicts: Sequence[Verdict]) -> None:
+        self.verdicts = verdicts
+        self.allowed = True
+        for one in verdicts:
+            if one.wait_us:
+                self.allowed = False
 
     @property
     def tightest(self) -> Verdict:
         """Return the verdict nearest to refusal, or the one that refuses longest."""
-        if len(self.verdicts) == 1:
-            return self.verdicts[0]
-        return min(self.verdicts, key=lambda verdict: (-verdict.wait_us, verdict.remaining))
+        tightest = self.verdicts[0]
+        for one in self.verdicts:
+            wait_us = tightest.wait_us
+            nearer = one.wait_us == wait_us and one.remaining < tightest.remaining
+            if nearer or one.wait_us > wait_us:
+                tightest = one
+        return tightest
 
     @property
     def retry_after(self) -> int:
@@ -73,6 +89,12 @@ class Limiter(Protocol):
         """Decide as `decide` would when nobody else has to be asked; None when somebody has."""
         ...
 
+    def ask(
+        self, demands: Sequence[Demand], token: AccessToken | None, waiter: Waiter[Decision]
+    ) -> None:
+        """Decide where `decide_now` could not; *waiter* is told, or fails as `decide` raises."""
+        ...
+
 
 class LimiterUnavailable(Exception):  # noqa: N818 - a state of the world
     """The counters cannot be reached."""
@@ -92,12 +114,16 @@ def judge(demands: Sequence[Demand], arrivals: Sequence[int], now_us: int) -> De
         max(0, backlog + demand.rate.interval_us - demand.rate.period_us)
         for demand, backlog in zip(demands, backlogs, strict=True)
     ]
-    charged = 0 if any(waits) else 1
+    if not any(waits):
+        backlogs = [
+            backlog + demand.rate.interval_us
+            for demand, backlog in zip(demands, backlogs, strict=True)
+        ]
     return Decision(
-        tuple(
-            verdict(demand, backlog + charged * demand.rate.interval_us, wait)
+        [
+            verdict(demand, backlog, wait)
             for demand, backlog, wait in zip(demands, backlogs, waits, strict=True)
-        )
+        ]
     )
 
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from typing import Final
 
 from chassis.clock import Clock
 from chassis.jwt import AccessToken
+from chassis.rates import Rate
 from gateway.limits.limiter import Decision, Demand, judge
+from gateway.limits.waiter import Waiter
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MAX_KEYS = 100_000
-_FIRST_SWEEP = 1_000
-_NOTABLE = 4
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_MAX_KEYS: Final = 100_000
+_FIRST_SWEEP: Final = 1_000
+_NOTABLE: Final = 4
 
 
 class MemoryLimiter:
@@ -24,7 +27,8 @@ class MemoryLimiter:
 
     def __init__(self, clock: Clock, *, share: int = 1, max_keys: int = _MAX_KEYS) -> None:
         self._clock = clock
-        self._divided = cache(lambda rate: rate.divided(share))
+        self._share = share
+        self._divided: dict[Rate, Rate] = {}
         self._max_keys = max_keys
         self._sweep_at = min(_FIRST_SWEEP, max_keys)
         self._arrivals: dict[str, int] = {}
@@ -40,12 +44,18 @@ class MemoryLimiter:
     ) -> Decision:
         """Decide all *demands* of one request; nothing awaits in between, so it is atomic."""
         now = self._now()
-        mine = [Demand(d.name, d.key, self._divided(d.rate)) for d in demands]
+        mine = [Demand(d.name, d.key, self._share_of(d.rate)) for d in demands]
         arrivals = [self._arrivals.get(demand.key, 0) for demand in mine]
         decision = judge(mine, arrivals, now)
         if decision.allowed:
             self._charge(decision, now)
         return decision
+
+    def ask(
+        self, demands: Sequence[Demand], token: AccessToken | None, waiter: Waiter[Decision]
+    ) -> None:
+        """Tell *waiter* at once."""
+        waiter.tell(self.decide_now(demands, token))
 
     def remember(self, decision: Decision) -> None:
         """Take over what has been counted elsewhere, of limits of which a quarter is used up.
@@ -55,6 +65,13 @@ class MemoryLimiter:
         for verdict in decision.verdicts:
             if verdict.reset_us * _NOTABLE >= verdict.demand.rate.period_us:
                 self._keep(verdict.demand.key, verdict.reset_us, self._now())
+
+    def _share_of(self, rate: Rate) -> Rate:
+        try:
+            return self._divided[rate]
+        except KeyError:
+            share = self._divided[rate] = rate.divided(self._share)
+            return share
 
     def _charge(self, decision: Decision, now: int) -> None:
         for verdict in decision.verdicts:
@@ -74,4 +91,4 @@ class MemoryLimiter:
         self._sweep_at = min(max(_FIRST_SWEEP, 2 * len(self._arrivals)), self._max_keys)
 
     def _now(self) -> int:
-        return (self._clock.now() - _EPOCH) // timedelta(microseconds=1)
+        return (self._clock.now() - _EPOCH) // _MICROSECOND

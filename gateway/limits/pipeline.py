@@ -5,18 +5,19 @@ A call of its own costs a decision several times what the decision costs.
 
 import asyncio
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 from hiredis import ReplyError
 
 from gateway.limits.endpoint import Endpoint
 from gateway.limits.limiter import LimiterUnavailable
+from gateway.limits.waiter import Waiter
 from gateway.limits.wire import Question, Wire
 
 # Beyond, Redis answers more slowly than it is asked: memory decides, and nothing piles up.
-_MOST_UNANSWERED = 5_000
+_MOST_UNANSWERED: Final = 5_000
 # After a deadline what has arrived meanwhile is read first: it was this process that was late.
-_LAST_LOOK_SECONDS = 0.01
+_LAST_LOOK_SECONDS: Final = 0.01
 
 
 class Pipeline:
@@ -35,22 +36,31 @@ class Pipeline:
         self._connecting: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._late: Question | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
-    def ask(self, packed: bytes) -> asyncio.Future[Any]:
-        """Return what will be Redis' answer to a *packed* command: an error reply is one too.
+    def ask(self, packed: bytes, waiter: Waiter[Any]) -> None:
+        """Ask a *packed* command; *waiter* is told Redis' answer: an error reply is one too.
 
-        Cancel it when the answer is of no use any more. It, or this, raises LimiterUnavailable.
+        He fails with LimiterUnavailable, maybe at once, when there is none. Who is gone before
+        this turn of the loop is over is not asked for.
         """
         if self._unanswered >= _MOST_UNANSWERED:
-            raise LimiterUnavailable("TooManyUnanswered")
-        loop = asyncio.get_running_loop()
-        question = Question(packed, loop.time() + self.timeout, loop.create_future())
+            waiter.fail(LimiterUnavailable("TooManyUnanswered"))
+            return
+        loop = self.loop
+        question = Question(packed, loop.time() + self.timeout, waiter)
         if not self._unsent:
             loop.call_soon(self._flush)
         self._unsent.append(question)
         if self._timer is None:
             self._timer = loop.call_at(question.deadline, self._expire)
-        return question.answer
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop of this process, which is costly to ask for each time."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop
 
     async def close(self) -> None:
         """Hang up; who still waits gets LimiterUnavailable."""
@@ -70,7 +80,13 @@ class Pipeline:
         """Send what this turn has asked, but for those who have already gone away."""
         if self._wire is not None:
             asked, self._unsent = self._unsent, []
-            if wanted := [question for question in asked if not question.answer.done()]:
+            wanted: list[Question] = []
+            for question in asked:
+                if question.waiter.gone:
+                    question.fail("Gone")
+                else:
+                    wanted.append(question)
+            if wanted:
                 self._wire.send(wanted)
         elif self._unsent and self._connecting is None:
             self._connecting = asyncio.create_task(self._connect())
@@ -93,10 +109,7 @@ class Pipeline:
     def _expire(self) -> None:
         """Look whether the oldest question is overdue; set the timer by it."""
         self._timer = None
-        loop = asyncio.get_running_loop()
-        waiting = self._wire.waiting if self._wire else ()
-        asked = chain(waiting, self._unsent)
-        oldest = next((question for question in asked if not question.answer.done()), None)
+        loop, oldest = self.loop, self._oldest()
         if oldest is None:
             return
         if oldest.deadline > loop.time():
@@ -106,6 +119,14 @@ class Pipeline:
             self._timer = loop.call_later(_LAST_LOOK_SECONDS, self._expire)
         else:
             self._give_up("TimeoutError")
+
+    def _oldest(self) -> Question | None:
+        """Return who of those who still wait has asked first."""
+        waiting = self._wire.waiting if self._wire is not None else ()
+        for question in chain(waiting, self._unsent):
+            if not question.waiter.gone:
+                return question
+        return None
 
     def _give_up(self, reason: str) -> None:
         """Drop the connection, or the attempt to make one, and tell everybody who waits."""

@@ -2,33 +2,50 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Final, cast
 
 from hiredis import HiredisError, Reader, ReplyError, pack_command
 
+from chassis.logs import get_logger
 from gateway.limits.endpoint import Endpoint
 from gateway.limits.limiter import LimiterUnavailable
+from gateway.limits.waiter import Awaited, Waiter
 
-_NOT_YET = object()
+_NOT_YET: Final = object()
+log = get_logger(__name__)
 
 
-@dataclass(slots=True)
 class Question:
     """A packed command, the loop's time until which its answer is of use, and who waits for it.
 
-    Whoever stops waiting cancels *answer*; what Redis says then is read and dropped.
+    An answer is read also for one who is gone: he may have something to put back.
     """
 
-    packed: bytes
-    deadline: float
-    answer: asyncio.Future[Any]
+    __slots__ = ("deadline", "packed", "waiter")
+
+    def __init__(self, packed: bytes, deadline: float, waiter: Waiter[Any]) -> None:
+        self.packed = packed
+        self.deadline = deadline
+        self.waiter = waiter
+
+    def tell(self, answer: object) -> None:
+        """Tell who waits what Redis says."""
+        try:
+            self.waiter.tell(answer)
+        except Exception as error:  # others are told after him
+            log.exception("limits.crashed")
+            self._fail(error)
 
     def fail(self, reason: str) -> None:
         """Tell who waits that there will be no answer."""
-        if not self.answer.done():
-            self.answer.set_exception(LimiterUnavailable(reason))
+        self._fail(LimiterUnavailable(reason))
+
+    def _fail(self, error: Exception) -> None:
+        try:
+            self.waiter.fail(error)
+        except Exception:
+            log.exception("limits.crashed")
 
 
 def packed(*words: str | bytes | int) -> bytes:
@@ -69,9 +86,8 @@ class Wire(asyncio.Protocol):
             raise
         return wire
 
-    def send(self, questions: Iterable[Question]) -> None:
+    def send(self, questions: Sequence[Question]) -> None:
         """Send *questions* in one go."""
-        questions = tuple(questions)
         self.waiting.extend(questions)
         if self._transport is not None:
             self._transport.write(b"".join([question.packed for question in questions]))
@@ -93,9 +109,7 @@ class Wire(asyncio.Protocol):
         try:
             self._reader.feed(data)
             while (answer := self._reader.gets()) is not _NOT_YET:
-                waiter = self.waiting.popleft().answer
-                if not waiter.done():
-                    waiter.set_result(answer)
+                self.waiting.popleft().tell(answer)
         except (HiredisError, IndexError) as error:  # not RESP, or nobody asked
             self._lose(type(error).__name__)
 
@@ -107,9 +121,9 @@ class Wire(asyncio.Protocol):
     async def _greet(self, endpoint: Endpoint) -> None:
         loop = asyncio.get_running_loop()
         for words in endpoint.greeting:
-            question = Question(packed(*words), loop.time(), loop.create_future())
-            self.send([question])
-            answer = await question.answer
+            waiter = Awaited[Any]()
+            self.send([Question(packed(*words), loop.time(), waiter)])
+            answer = await waiter.future
             if isinstance(answer, ReplyError):
                 raise answer
 

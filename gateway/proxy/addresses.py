@@ -119,7 +119,7 @@ class Addresses:
         health = self._upstream.health
         if health is None or self._now() < self._next_check:
             return
-        await asyncio.gather(*(address.check(connections, health) for address in self._addresses))
+        await asyncio.gather(*[address.check(connections, health) for address in self._addresses])
         hurry = any(address.out for address in self._addresses)
         pause = min(health.interval, _SOON_SECONDS) if hurry else health.interval
         self._next_check = self._now() + pause

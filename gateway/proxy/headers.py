@@ -76,7 +76,7 @@ class OutgoingHeaders:
         headers.append((b"traceparent", str(request.state.trace).encode()))
         if request.token and not request.upstream.service:
             headers += who_calls(request.token)
-        headers += ((told.encode(), text.encode("latin-1")) for told, text in request.told.items())
+        headers += [(told.encode(), text.encode("latin-1")) for told, text in request.told.items()]
         headers += changes.encoded
         return headers
 
@@ -167,8 +167,8 @@ def _foreign_cookies(value: bytes) -> bytes | None:
 def who_calls(token: AccessToken) -> Headers:
     """Return what tells a product's upstream who calls."""
     return [
-        (b"x-auth-subject", str(token.sub).encode()),
-        (b"x-auth-session", str(token.sid).encode()),
+        (b"x-auth-subject", token.sub.encode()),
+        (b"x-auth-session", token.sid.encode()),
         (b"x-auth-roles", ",".join(sorted(token.roles)).encode()),
     ]
 

@@ -79,5 +79,5 @@ class Upstreams:
         """Check the health of those that want it, for ever; the supervised task."""
         while True:
             known = tuple(self._addresses.values())
-            await asyncio.gather(*(addresses.check(connections) for addresses in known))
+            await asyncio.gather(*[addresses.check(connections) for addresses in known])
             await background.pause(_TICK)

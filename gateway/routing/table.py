@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from uuid import UUID
 
 from chassis.errors import MethodNotAllowed, NotFound
 from chassis.rates import Rate
@@ -111,10 +110,9 @@ class Route:
     websocket: bool = False
     idle_timeout: float = 120.0
 
-    def demands(self, *, address: str, user: UUID | None) -> Sequence[Demand]:
+    def demands(self, *, address: str, user: str | None) -> Sequence[Demand]:
         """Return what a request is counted as; *address* is the `limit_key` of the caller's."""
-        who = str(user) if user is not None else None
-        return [limit.demand(address=address, user=who) for limit in self.limits]
+        return [limit.demand(address=address, user=user) for limit in self.limits]
 
 
 @dataclass(slots=True)

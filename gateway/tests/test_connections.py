@@ -1,8 +1,9 @@
 """Connections to upstreams: how they are opened, kept and given up."""
 
 import asyncio
+import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -184,11 +185,10 @@ class TestNamesOfUpstreams:
     ) -> None:
         """Name, TCP and TLS together."""
 
-        async def never(_: Names, __: Origin) -> tuple[str, ...]:
+        async def never(*_: Any, **__: Any) -> None:
             await asyncio.Event().wait()
-            return ()
 
-        monkeypatch.setattr(Names, "find", never)
+        look_up_by(never, monkeypatch)
         with pytest.raises(ConnectTimedOut):
             await Connections().open(Origin(False, "slow.example", 80, "slow"), within=0.01)
 
@@ -260,18 +260,25 @@ class TestTls:
                 await caller.connections.open(silent, within=0.05)
 
 
+_STREAM = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+
+
 def known(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
     """Let every name lead to *addresses*; return a list of what was asked."""
-    loop, asked = asyncio.get_running_loop(), []
+    asked = []
 
     async def look_up(host: str, port: int, **_: Any) -> list[Any]:
         asked.append(host)
-        return [(None, None, None, "", (address, port)) for address in addresses]
+        return [(*_STREAM, "", (address, port)) for address in addresses]
 
-    monkeypatch.setattr(
-        "chassis.http1.names.asyncio.get_running_loop", lambda: _Resolving(loop, look_up)
-    )
+    look_up_by(look_up, monkeypatch)
     return asked
+
+
+def look_up_by(look_up: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have names looked up by another function than the loop's."""
+    resolving = _Resolving(asyncio.get_running_loop(), look_up)
+    monkeypatch.setattr("chassis.http1.names.asyncio.get_running_loop", lambda: resolving)
 
 
 class _Resolving:

@@ -11,7 +11,7 @@ from chassis.testing import FixedClock
 from contracts.internal import Revocation
 from gateway.denylist import DenyList
 from gateway.errors import TokenRevoked, TokenStale
-from gateway.tokens import VerifiedTokens
+from gateway.tokens import VerifiedTokens, digest_of
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SUB, SID = UUID(int=1), UUID(int=2)
@@ -36,7 +36,7 @@ class TestDenyList:
         denied = DenyList(clock)
         denied.add(entry(kind, value))
         assert isinstance(denied.refusal(token()), TokenRevoked)
-        assert denied.refusal(token(jti="other", sid=uuid4())) is None
+        assert denied.refusal(token(jti="other", sid=str(uuid4()))) is None
 
     def test_denies_older_versions_of_a_subject(self, clock: FixedClock) -> None:
         """A refreshed token lives, whatever the older ones do."""
@@ -80,11 +80,11 @@ class TestVerifiedTokens:
     def test_remembers_until_the_token_runs_out(self, clock: FixedClock) -> None:
         """The leeway counts, as it does in the verifier."""
         tokens = VerifiedTokens(clock)
-        tokens.add("text", token())
+        tokens.add(digest_of("text"), token())
         clock.advance(timedelta(minutes=15, seconds=29))
-        assert tokens.find("text") is not None
+        assert tokens.find(digest_of("text")) is not None
         clock.advance(timedelta(seconds=1))
-        assert tokens.find("text") is None
+        assert tokens.find(digest_of("text")) is None
         assert len(tokens) == 0
 
     @pytest.mark.parametrize(
@@ -95,36 +95,49 @@ class TestVerifiedTokens:
     ) -> None:
         """Others stay."""
         tokens = VerifiedTokens(clock)
-        tokens.add("mine", token())
-        tokens.add("other", token(jti="j2", sid=uuid4(), sub=uuid4(), kid="k2"))
+        tokens.add(digest_of("mine"), token())
+        tokens.add(
+            digest_of("other"), token(jti="j2", sid=str(uuid4()), sub=str(uuid4()), kid="k2")
+        )
         tokens.drop(kind, value)
-        assert tokens.find("mine") is None
-        assert tokens.find("other") is not None
+        assert tokens.find(digest_of("mine")) is None
+        assert tokens.find(digest_of("other")) is not None
 
     def test_is_bounded(self, clock: FixedClock) -> None:
         """The oldest goes, with its index entries."""
         tokens = VerifiedTokens(clock, max_tokens=2)
         for number in range(5):
-            tokens.add(f"text {number}", token(jti=f"j{number}", sid=uuid4()))
+            tokens.add(digest_of(f"text {number}"), token(jti=f"j{number}", sid=str(uuid4())))
         assert len(tokens) == 2
-        assert tokens.find("text 0") is None
+        assert tokens.find(digest_of("text 0")) is None
         assert len(tokens._by_sid) == len(tokens._by_jti) == 2
+
+    def test_makes_room_for_some_at_once(self, clock: FixedClock) -> None:
+        """Never more than the bound, never much less, and always the newest."""
+        tokens = VerifiedTokens(clock, max_tokens=128)
+        known = list[int]()
+        for number in range(600):
+            tokens.add(digest_of(f"text {number}"), token(jti=f"j{number}", sid=str(uuid4())))
+            known.append(len(tokens))
+        assert max(known) == 128
+        assert min(known[127:]) == 126
+        assert all(tokens.find(digest_of(f"text {number}")) for number in range(475, 600))
 
     def test_drops_every_token_of_a_session(self, clock: FixedClock) -> None:
         """Several were issued to it, and one of them has gone before."""
         tokens = VerifiedTokens(clock, max_tokens=3)
         for number in range(4):
-            tokens.add(f"text {number}", token(jti=f"j{number}"))
+            tokens.add(digest_of(f"text {number}"), token(jti=f"j{number}"))
         tokens.drop("sid", str(SID))
         assert len(tokens) == len(tokens._by_sid) == len(tokens._by_jti) == 0
 
     def test_drops_nothing_by_a_name_that_nobody_has(self, clock: FixedClock) -> None:
         """What stands in a deny list was written elsewhere: it may be anything."""
         tokens = VerifiedTokens(clock)
-        tokens.add("text", token())
+        tokens.add(digest_of("text"), token())
         for kind in ("kid", "sid", "sub", "jti"):
             tokens.drop(kind, "no such name")
-        assert tokens.find("text") is not None
+        assert tokens.find(digest_of("text")) is not None
 
 
 def entry(kind: str, value: str, *, minutes: int = 17, below: int | None = None) -> Revocation:
@@ -142,8 +155,8 @@ def entry(kind: str, value: str, *, minutes: int = 17, below: int | None = None)
 def token(**claims: Any) -> AccessToken:
     """Return a verified token."""
     values: dict[str, Any] = {
-        "sub": SUB,
-        "sid": SID,
+        "sub": str(SUB),
+        "sid": str(SID),
         "jti": "j1",
         "iat": START,
         "exp": START + timedelta(minutes=15),

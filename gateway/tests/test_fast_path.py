@@ -209,6 +209,21 @@ class TestTheFastPath:
         await eventually(lambda: len(_held(Cycle)) <= 2)
         writer.close()
 
+    @pytest.mark.parametrize("path", ["fast", "slow"])
+    async def test_leaves_nothing_of_a_lost_connection_to_the_collector(
+        self, both: Both, path: str
+    ) -> None:
+        """What waits for it is memory that others could use: it comes seldom."""
+        await both.ask("slow", get(both.world))
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                await both.ask(path, get(both.world))
+            await eventually(lambda: not _alive(GatewayProtocol))
+        finally:
+            gc.enable()
+
     async def test_opens_a_connection_by_the_slow_path(self, both: Both) -> None:
         """And charges the limit once."""
         request = get(both.world, target=b"/shop/orders/1")
@@ -270,6 +285,7 @@ class TestALostConnection:
         assert len(both.world.shop.seen) == 41
 
 
+@pytest.mark.interpreted
 class TestADefectOfOurs:
     """What nobody foresaw costs time, not the request."""
 
@@ -299,11 +315,17 @@ class TestADefectOfOurs:
         """The slow path meets it too, and says so: nobody waits for an answer that never comes."""
         parts = both.world.gateway.protocol.fast_path._admission._parts  # type: ignore[attr-defined]
         monkeypatch.setattr(parts.limiter, "decide_now", lambda *_: None)
+        monkeypatch.setattr(parts.limiter, "ask", _broken)
         monkeypatch.setattr(parts.limiter, "decide", _breaking)
         answer = await both.ask("fast", get(both.world, target=b"/shop/orders/1"))
         assert answer.startswith(b"HTTP/1.1 500")
         assert len(parts.open_requests) == 0
         assert both.world.gateway.metrics.in_flight == 0
+
+
+def _alive(kind: type) -> list[object]:
+    """Return what is there of *kind*, also what nobody holds but itself."""
+    return [held for held in gc.get_objects() if isinstance(held, kind)]
 
 
 def _held(kind: type) -> list[object]:

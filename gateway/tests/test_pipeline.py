@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from chassis.logs import configure
 from chassis.rates import Rate
 from chassis.testing import eventually
 from chassis.testing.certificates import serving_with, write_certificate
@@ -15,6 +16,7 @@ from gateway.limits.endpoint import Endpoint
 from gateway.limits.limiter import AnswerUnusable, Decision, Demand, LimiterUnavailable
 from gateway.limits.pipeline import Pipeline
 from gateway.limits.redis import TIMEOUT, RedisLimiter
+from gateway.limits.waiter import Awaited
 from gateway.limits.wire import packed
 from gateway.tests.relay import Relay, relaying
 from gateway.tests.scripted import scripted
@@ -131,6 +133,29 @@ class TestAlone:
         assert [type(answer) for answer in answers] == [asyncio.CancelledError, Decision] * 3
         assert [answer.tightest.remaining for answer in later] == [2, *[3] * 5]
 
+    async def test_a_defect_of_one_harms_nobody(
+        self, limiter: RedisLimiter, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Who cannot take his answer is told that, and others theirs."""
+        configure(level="info", style="json")
+        await many(limiter, 1)
+        waiters = [Awaited[object](), Awaited[object]()]
+        waiters[0].future = Crashing()
+        for waiter in waiters:
+            limiter._pipeline.ask(packed("PING"), waiter)
+        assert await waiters[1].future == b"PONG"
+        with pytest.raises(ZeroDivisionError):
+            await waiters[0].future
+        assert "limits.crashed" in capsys.readouterr().out
+
+
+class Crashing(asyncio.Future[object]):
+    """One with a defect."""
+
+    def set_result(self, _result: object) -> None:
+        """Fail."""
+        raise ZeroDivisionError
+
 
 class TestWithout:
     """No answer."""
@@ -210,6 +235,22 @@ class TestWithout:
             finally:
                 await limiter.close()
 
+    async def test_the_script_is_sent_within_the_time_of_its_question(self) -> None:
+        """A Redis that has not the script, and then says nothing."""
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"EVALSHA")
+            writer.write(b"-NOSCRIPT No matching script.\r\n")
+            await reader.readuntil(b"EVAL\r\n")
+            await reader.read()
+
+        async with scripted(answer) as url:
+            limiter = RedisLimiter.from_url(url.replace("http", "redis"))
+            with pytest.raises(LimiterUnavailable, match="TimeoutError"):
+                await limiter.decide([demand("k")])
+            assert limiter._pipeline._wire is not None  # its own time is over, not the question's
+            await limiter.close()
+
     @pytest.mark.real
     async def test_a_wrong_password_is_told(self, redis_url: str) -> None:
         """Whatever it cannot do, it says by the one error."""
@@ -222,11 +263,13 @@ class TestWithout:
     async def test_more_questions_than_anybody_answers_are_refused(self) -> None:
         """Nothing piles up without a bound."""
         pipeline = Pipeline(Endpoint.of("redis://127.0.0.1:1"), timeout=PATIENT)
-        asked = [pipeline.ask(packed("PING")) for _ in range(5_000)]
+        asked = [Awaited[object]() for _ in range(5_001)]
+        for one in asked:
+            pipeline.ask(packed("PING"), one)
         with pytest.raises(LimiterUnavailable, match="TooManyUnanswered"):
-            pipeline.ask(packed("PING"))
+            await asked.pop().future
         await pipeline.close()
-        answers = await asyncio.gather(*asked, return_exceptions=True)
+        answers = await asyncio.gather(*[one.future for one in asked], return_exceptions=True)
         assert {str(answer) for answer in answers} == {"Closed"}
 
 

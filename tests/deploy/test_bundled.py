@@ -216,8 +216,8 @@ class TestWhatIsMade:
 def _token(sid: UUID) -> AccessToken:
     now = SystemClock().now()
     return AccessToken(
-        sub=uuid4(),
-        sid=sid,
+        sub=str(uuid4()),
+        sid=str(sid),
         jti=uuid4().hex,
         iat=now,
         exp=now + timedelta(minutes=15),

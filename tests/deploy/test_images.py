@@ -29,7 +29,7 @@ class TestEveryDeployable:
         copied = set(re.findall(r"^COPY (?!--)(\S+) ", _stage(deployable), re.MULTILINE))
         service = {"services/__init__.py", f"services/{deployable}/"}
 
-        assert copied == ({"gateway/"} if deployable == "gateway" else service)
+        assert copied == (set() if deployable == "gateway" else service)
 
     def test_its_entry_point_is_its_module(self, deployable: str) -> None:
         """Arguments such as `migrate` follow it."""
@@ -46,11 +46,17 @@ class TestTheRecipe:
     """What holds for all images."""
 
     def test_packages_are_installed_by_hash_and_never_built(self) -> None:
-        """No compiler is needed, and nothing comes in that the lock does not name."""
-        stage = _stage("environment")
-
+        """No foreign setup code runs, and nothing comes in that the lock does not name."""
+        both = _stage("environment"), _stage("compiled")
         for option in ("--require-hashes", "--no-deps", "--only-binary=:all:", "--no-cache-dir"):
-            assert option in stage
+            assert all(option in stage for stage in both)
+
+    def test_the_gateway_runs_what_was_compiled(self) -> None:
+        """Modules, their sources, and the library they share; no compiler."""
+        copied = re.findall(r"^COPY --from=compiled (\S+) ", _stage("gateway"), re.MULTILINE)
+
+        assert copied == ["/compiled/*.so", "/compiled/chassis/", "/compiled/gateway/"]
+        assert "FROM runtime AS gateway" in DOCKERFILE
 
     def test_it_ends_as_a_numeric_user(self) -> None:
         """Kubernetes can only prove a number to be not root."""
@@ -67,7 +73,11 @@ class TestTheRecipe:
         assert {"**/tests", "chassis/testing", "**/__pycache__"} <= set(IGNORED)
         allowed = {line for line in IGNORED if line.startswith("!")}
         packages = {"!contracts", "!chassis", "!services", "!gateway"}
-        assert allowed == packages | {"!requirements/*.txt"}
+        assert allowed == packages | {
+            "!requirements/*.txt",
+            "!pyproject.toml",
+            "!scripts/compile.py",
+        }
 
     def test_the_gateway_brings_every_file_it_serves(self) -> None:
         """Route files, pages and the reference are no Python, and enter the build all the same."""

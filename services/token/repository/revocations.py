@@ -71,7 +71,7 @@ async def read_from(
 
 async def is_denied(tx: Transaction, token: AccessToken, *, now: datetime) -> bool:
     """Say whether an entry is about *token*: by itself, its session, or its subject's version."""
-    values = {"jti": token.jti, "sid": str(token.sid), "sub": str(token.sub)}
+    values = {"jti": token.jti, "sid": token.sid, "sub": token.sub}
     about = sa.tuple_(c.kind, c.value).in_(list(values.items()))
     old_enough = c.below_version.is_(None) | (c.below_version > token.ver)
     found = sa.select(c.id).where(

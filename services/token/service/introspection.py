@@ -74,11 +74,11 @@ class Introspection:
         if token.exp <= now:
             return None
         async with self._database.transaction() as tx:
-            standing = await find_standing(tx, token.sid)
+            standing = await find_standing(tx, token.session_id)
             denied = await is_denied(tx, token, now=now)
         if standing is None or denied or not standing.is_alive(now):
             return None
-        if standing.session.user_id != token.sub:
+        if standing.session.user_id != token.user_id:
             return None
         active = _active("access_token", standing, token.exp)
         return replace(active, scope=token.scope, access=token)

@@ -83,7 +83,7 @@ class Revoking:
         now = self._clock.now()
         async with self._database.transaction() as tx:
             # Two revocations of one token wait here for each other.
-            session = await lock_session(tx, token.sid)
+            session = await lock_session(tx, token.session_id)
             if session is None or session.ended_at or await is_denied(tx, token, now=now):
                 return
             entry = Revocation.of_token(token.jti, token.exp)
@@ -92,5 +92,5 @@ class Revoking:
                 kind=entry.kind, value=entry.value, revoked_until=entry.revoked_until
             )
             await self._endings.outbox.emit(
-                tx, fact, subject=str(token.sub), caller=caller, actor=client.actor
+                tx, fact, subject=token.sub, caller=caller, actor=client.actor
             )

@@ -29,7 +29,7 @@ class TestLogin:
         assert answer["token_type"] == "Bearer"
         assert (answer["expires_in"], answer["refresh_expires_in"]) == (900, 7 * 86400)
         assert answer["device_token"] == f"device-{account.user_id}"
-        assert (token.sub, str(token.sid)) == (account.user_id, answer["session_id"])
+        assert (token.user_id, token.sid) == (account.user_id, answer["session_id"])
         assert token.roles == {"user", "moderator"}
         assert (token.ver, token.amr) == (1, ("pwd",))
 
