@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Literal
 
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from chassis.assertions import AssertionVerifier
+from chassis.cycle import WholeProtocol
 from chassis.health import Health, ops_app
 from chassis.metrics import Metrics
 from chassis.middleware import AssertionMiddleware, RequestMiddleware
@@ -27,7 +27,7 @@ class Door:
     name: str
     app: ASGIApp
     port: int
-    protocol: type[asyncio.Protocol] | Literal["httptools"] = "httptools"
+    protocol: type[asyncio.Protocol] = WholeProtocol
 
 
 @dataclass(kw_only=True)
@@ -46,7 +46,7 @@ class Deployable:
     lifespan: Lifespan
     health: Health
     metrics: Metrics
-    protocol: type[asyncio.Protocol] | Literal["httptools"] = "httptools"
+    protocol: type[asyncio.Protocol] = WholeProtocol
     reload: Reload | None = None
     doors: Sequence[Door] = ()
     ops: ASGIApp = field(init=False)

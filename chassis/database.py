@@ -2,7 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+)
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
@@ -13,7 +18,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from chassis.absence import AwayByName, DatabaseUnavailable, is_away
 from chassis.pooling import IDLE_FOR, Pool
-from chassis.taken import Taken
+from chassis.taken import Taken, Taking
 
 __all__ = [
     "MOMENT",
@@ -64,6 +69,11 @@ class Statements:
 
     def __init__(self, driver: asyncpg.Connection) -> None:
         self._driver = driver
+
+    @staticmethod
+    def on(taken: Taken) -> "Statements":
+        """Return those on a connection that was taken."""
+        return Statements(taken.driver)
 
     async def fetch_row(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
         """Run one statement and return its first row, or None. Raises DatabaseUnavailable."""
@@ -194,31 +204,16 @@ class Database:
                 raise LostTransactionError
         tx.committed()
 
-    @asynccontextmanager
-    async def statements(self) -> AsyncIterator[Statements]:
+    def statements(self) -> AbstractAsyncContextManager[Statements]:
         """Give a connection on which each statement is a transaction of its own.
 
         Raises DatabaseUnavailable.
         """
-        async with self._taken() as taken:
-            yield Statements(taken.driver)
+        return Taking(self._pool, Statements.on, self._rolled_back, patience=self._timeout)
 
-    @asynccontextmanager
-    async def _taken(self) -> AsyncIterator[Taken]:
+    def _taken(self) -> AbstractAsyncContextManager[Taken]:
         """Take a connection out of the pool, and give it back whatever happens."""
-        with AwayByName():
-            pooled = await self._pool.take()
-        taken = Taken(self._pool, pooled, patience=self._timeout)
-        try:
-            yield taken
-        except (asyncio.CancelledError, GeneratorExit):
-            taken.abandon()
-            raise
-        finally:
-            if taken.is_open:
-                await self._rolled_back(taken)
-            else:
-                taken.give_back()
+        return Taking(self._pool, _itself, self._rolled_back, patience=self._timeout)
 
     async def _rolled_back(self, taken: Taken) -> None:
         """Give it back after a ROLLBACK, which goes on when whoever held it is cancelled."""
@@ -233,3 +228,7 @@ class Database:
         self._returning.add(returning)  # `close` waits for it
         returning.add_done_callback(self._returning.discard)
         await asyncio.shield(returning)
+
+
+def _itself(taken: Taken) -> Taken:
+    return taken

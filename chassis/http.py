@@ -7,7 +7,7 @@ from typing import Any, NoReturn, TypeVar
 from unicodedata import category
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis.errors import (
@@ -84,15 +84,16 @@ async def read_body(request: Request, *, limit: int = MAX_BODY_BYTES) -> bytes:
     declared = request.headers.get("content-length")
     if declared is not None and declared.isdecimal() and int(declared) > limit:
         raise PayloadTooLarge(headers={"Connection": "close"})
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                raise PayloadTooLarge(headers={"Connection": "close"})
-    except ClientDisconnect:
-        raise RequestTimeout("The body never arrived in full.") from None
-    return bytes(body)
+    body, more = b"", True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise RequestTimeout("The body never arrived in full.")
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > limit:
+            raise PayloadTooLarge(headers={"Connection": "close"})
+    return body
 
 
 def query(request: Request, model: type[M]) -> M:
@@ -155,9 +156,7 @@ def problem_response(problem: Problem, *, request_id: str | None = None) -> Resp
 
 def _parse(body: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(
-            body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant
-        )
+        document = _DECODER.decode(body.decode("utf-8"))
     except UnicodeDecodeError:
         raise MalformedBody("The body is not UTF-8.") from None
     except RecursionError:
@@ -185,6 +184,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(_name: str) -> NoReturn:
     raise _NotOurJsonError("NaN and Infinity are not JSON.")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
 
 
 def _unfit_texts(value: Any, pointer: str) -> list[FieldError]:

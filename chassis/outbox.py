@@ -27,6 +27,8 @@ INSERT INTO outbox (event_id, exchange, routing_key, body, urgent)
 VALUES ($1, $2, $3, $4::text::jsonb, $5)
 """
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+
 Row = tuple[UUID, str, str, str]
 """A row to be written: event id, exchange, routing key, body as JSON text."""
 
@@ -180,7 +182,7 @@ class Outbox:
 
 
 def _row(event: CloudEvent, exchange: str) -> Row:
-    return event.id, exchange, event.type, json.dumps(event.to_dict(), ensure_ascii=False)
+    return event.id, exchange, event.type, _ENCODE(event.to_dict())
 
 
 def _origin(caller: Caller | None, actor: str | None) -> dict[str, Any]:

@@ -7,19 +7,18 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from starlette.types import ASGIApp
 
 from chassis.app import Deployable, Door
-from chassis.bare import import_bare
+from chassis.cycle import WholeProtocol
 from chassis.hangup import Hangups
 from chassis.logs import get_logger
 
-# Not its command line, reloader and process manager: 1.6 MiB.
-import_bare("uvicorn", Config="uvicorn.config", Server="uvicorn.server")
-from uvicorn.config import Config  # noqa: E402 - now that it is bare
-from uvicorn.server import Server  # noqa: E402 - likewise
+# isort: split
+from uvicorn.config import Config  # bare by now: see chassis.cycle
+from uvicorn.server import Server
 
 log = get_logger(__name__)
 _BACKLOG = 1024
@@ -46,7 +45,7 @@ class Listener:
         bound: socket.socket,
         *,
         drain_timeout: float,
-        protocol: type[asyncio.Protocol] | Literal["httptools"] = "httptools",
+        protocol: type[asyncio.Protocol] = WholeProtocol,
     ) -> None:
         self.socket = bound
         config = Config(

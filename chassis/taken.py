@@ -1,12 +1,17 @@
 """A connection while somebody has it: in a transaction or not, and how it goes back to the pool."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from types import TracebackType
+from typing import TypeVar
 
 from sqlalchemy import PoolProxiedConnection
 
 from chassis.absence import MAYBE_AWAY, AwayByName
 from chassis.pooling import Pool, discard, driver_of
+
+T = TypeVar("T")
 
 
 class Taken:
@@ -63,3 +68,45 @@ class Taken:
             discard(self.pooled)
         else:
             self._pool.give_back(self.pooled)
+
+
+class Taking(AbstractAsyncContextManager[T]):
+    """Takes a connection for a block, and gives it back whatever happens.
+
+    The block gets what *seen* makes of it. One that is left in a transaction goes to *roll_back*.
+    A generator would do this for twice the price.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        seen: Callable[[Taken], T],
+        roll_back: Callable[[Taken], Awaitable[None]],
+        *,
+        patience: float,
+    ) -> None:
+        self._pool = pool
+        self._seen = seen
+        self._roll_back = roll_back
+        self._patience = patience
+
+    async def __aenter__(self) -> T:
+        """Wait for a connection. Raises DatabaseUnavailable."""
+        with AwayByName():
+            pooled = await self._pool.take()
+        self._taken = Taken(self._pool, pooled, patience=self._patience)
+        return self._seen(self._taken)
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        """Give it back, or end it when its holder was cancelled."""
+        if isinstance(error, asyncio.CancelledError | GeneratorExit):
+            self._taken.abandon()
+        if self._taken.is_open:
+            await self._roll_back(self._taken)
+        else:
+            self._taken.give_back()

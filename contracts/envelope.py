@@ -16,6 +16,7 @@ EVENTS_EXCHANGE = "auth.events"
 COMMANDS_EXCHANGE = "auth.commands"
 
 _OPTIONAL_STRINGS = ("subject", "dataschema", "traceparent", "producerseq", "actor", "useragent")
+_OPTIONAL = (*_OPTIONAL_STRINGS, "ip", "subjectversion")
 
 
 class EnvelopeError(ValueError):
@@ -76,10 +77,13 @@ class CloudEvent:
             "time": format_time(self.time),
             "datacontenttype": DATA_CONTENT_TYPE,
         }
-        optional = {name: getattr(self, name) for name in (*_OPTIONAL_STRINGS, "ip")}
-        optional["subjectversion"] = self.subjectversion
-        document |= {name: value for name, value in optional.items() if value is not None}
-        return document | self.extensions | {"data": self.data}
+        for name in _OPTIONAL:
+            value = getattr(self, name)
+            if value is not None:
+                document[name] = value
+        document |= self.extensions
+        document["data"] = self.data
+        return document
 
     def to_json(self) -> bytes:
         """Return the structured-mode body."""

@@ -9,8 +9,8 @@ import socket
 import struct
 from typing import Any
 
+from chassis.cycle import CyclingProtocol
 from chassis.logs import get_logger
-from gateway.cycle import CyclingProtocol
 
 UNREAD_SECONDS = 60.0
 """How long what we have written may stay unread: some 48 KiB are to be read in this time."""

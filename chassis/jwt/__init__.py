@@ -2,7 +2,7 @@
 
 A parser of the compact form stands in front of the signature: libraries by themselves accept a
 missing `exp`, any `typ`, duplicate JSON keys, UTF-16 and headers that name keys of the sender
-(RFC 8725, RFC 9068). The signature is checked by `cryptography`; PyJWT signs, in token.
+(RFC 8725, RFC 9068). The signature is checked by `cryptography`.
 """
 
 from chassis.jwt.claims import AccessToken

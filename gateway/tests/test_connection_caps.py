@@ -242,5 +242,5 @@ class TestFewFiles:
 
 def _all_begun(world: World, *, begun: int) -> bool:
     """Say whether so many connections have something to do."""
-    places = world.gateway.protocol.places  # type: ignore[union-attr]  # it is ours
+    places = world.gateway.protocol.places  # type: ignore[attr-defined]  # it is ours
     return sum(not held.is_idle for held in places._held) == begun

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import gateway.fast_path.exchange
+from chassis.cycle import Cycle
 from chassis.testing import eventually
-from gateway.cycle import Cycle
 from gateway.protocol import GatewayProtocol
 from gateway.tests.signing import Subject
 from gateway.tests.upstreams import Seen, listening
@@ -313,7 +313,7 @@ class TestADefectOfOurs:
 
     async def test_in_counting_elsewhere(self, both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
         """The slow path meets it too, and says so: nobody waits for an answer that never comes."""
-        parts = both.world.gateway.protocol.fast_path._admission._parts  # type: ignore[union-attr]
+        parts = both.world.gateway.protocol.fast_path._admission._parts  # type: ignore[attr-defined]
         monkeypatch.setattr(parts.limiter, "decide_now", lambda *_: None)
         monkeypatch.setattr(parts.limiter, "ask", _broken)
         monkeypatch.setattr(parts.limiter, "decide", _breaking)
@@ -346,7 +346,7 @@ class TestWhatItRemembers:
 
     async def test_is_bounded(self, both: Both) -> None:
         """Neither by many paths and addresses, nor by long ones."""
-        admission = both.world.gateway.protocol.fast_path._admission  # type: ignore[union-attr]
+        admission = both.world.gateway.protocol.fast_path._admission  # type: ignore[attr-defined]
         plans, callers = admission._plans, admission._callers
         for number in range(5000):
             plans.find(b"/shop/%d" % number)

@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
     SECP256R1,
     EllipticCurvePrivateKey,
 )
 from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -29,6 +33,10 @@ from services.token.errors import SigningKeyMissing
 
 PrivateKey = EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey
 
+_COORDINATE_BYTES = 32
+_SHA256 = SHA256()
+_ES256 = ECDSA(_SHA256)
+_RS256 = PKCS1v15()
 _RSA_BITS = 3072
 _RSA_EXPONENT = 65537
 _THUMBPRINT_MEMBERS = {
@@ -46,6 +54,15 @@ class SigningKey:
     algorithm: str
     private: PrivateKey = field(repr=False)
     public_jwk: Mapping[str, Any]
+
+    def sign(self, data: bytes) -> bytes:
+        """Return the signature of *data* as a JWS has it (RFC 7518 §3, RFC 8037 §3.1)."""
+        if isinstance(self.private, EllipticCurvePrivateKey):
+            r, s = decode_dss_signature(self.private.sign(data, _ES256))
+            return r.to_bytes(_COORDINATE_BYTES, "big") + s.to_bytes(_COORDINATE_BYTES, "big")
+        if isinstance(self.private, RSAPrivateKey):
+            return self.private.sign(data, _RS256, _SHA256)
+        return self.private.sign(data)
 
     def sealed(self, encryption_keys: Sequence[bytes]) -> str:
         """Return the private key encrypted for the database."""

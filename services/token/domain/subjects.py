@@ -64,6 +64,18 @@ class Subject:
     sessions_valid_from: int = 0
     checked_at: datetime | None = None
 
+    @classmethod
+    def of(cls, snapshot: Snapshot, *, now: datetime) -> Self:
+        """Return a user of whom nothing is known but identity's answer."""
+        return cls(
+            user_id=snapshot.user_id,
+            roles=snapshot.roles,
+            roles_version=snapshot.version,
+            status=snapshot.status,
+            status_version=snapshot.version,
+            checked_at=now,
+        )
+
     def permits(self, session_version: int) -> bool:
         """Say whether a session authenticated at *session_version* may exist.
 

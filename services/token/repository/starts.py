@@ -2,24 +2,13 @@
 
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
-from chassis.database import Named, Statements, Transaction
+from chassis.database import Statements, Transaction
 from chassis.outbox import Row
 from services.token.domain.refresh import RefreshToken
 from services.token.domain.sessions import Session
 from services.token.domain.subjects import Subject
 from services.token.repository.epochs import EPOCH
-from services.token.repository.subjects import subject_of
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """A subject and how many sessions of it have not ended, in this `version` of its row."""
-
-    subject: Subject
-    running: int
-    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +56,7 @@ class Start:
 _STARTING = """
 WITH subject AS (
     UPDATE subjects SET roles = $2, roles_version = $3, status = $4, status_version = $5,
-        sessions_valid_from = $6, checked_at = $7
+        sessions_valid_from = greatest(sessions_valid_from, $6), checked_at = $7
     WHERE user_id = $1 {guard}
     RETURNING user_id
 ), session AS (
@@ -86,30 +75,29 @@ SELECT {epoch} = $27 AS in_time FROM subject
 
 _START = _STARTING.format(guard="", epoch=EPOCH)
 
+# Nothing newer is known, and of no session that would have to end. Every start writes its subject:
+# while the row is the one this statement sees, waited for or not, it sees every session as well.
 # FILTER: by a WHERE, PostgreSQL without statistics takes the index of all running sessions as well.
-_FIND_ROOM = """
-SELECT *, xmin::text AS version, (
-    SELECT count(*) FILTER (WHERE s.ended_at IS NULL) FROM sessions s WHERE s.user_id = $1
-) AS running
-FROM subjects WHERE user_id = $1
-"""
-
-# Every start writes its subject: as long as the row is the one that was read, no session has begun.
-_START_UNCHANGED = _STARTING.format(guard=f"AND xmin::text = $28 AND {EPOCH} = $27", epoch=EPOCH)
-
-
-async def find_room(each: Statements, user_id: UUID) -> Room | None:
-    """Return what is known of a user and how many sessions run; locks nothing."""
-    found = await each.fetch_row(_FIND_ROOM, user_id)
-    return found and Room(subject_of(Named(found)), found["running"], found["version"])
+_START_AT_ONCE = _STARTING.format(
+    guard=f"""AND status <> 'deleted' AND sessions_valid_from <= $9
+        AND roles_version <= $3 AND status_version <= $5
+        AND xmin::text = (SELECT xmin::text FROM subjects WHERE user_id = $1)
+        AND {EPOCH} = $27 AND ($28 = 0 OR $28 > (
+            SELECT count(*) FILTER (WHERE s.ended_at IS NULL) FROM sessions s WHERE s.user_id = $1
+        ))""",  # noqa: S608 - our own words
+    epoch=EPOCH,
+)
 
 
-async def start_unchanged(each: Statements, start: Start, room: Room) -> bool:
-    """Start as `start_session` does, if the row of the subject is still the one that was read.
+async def start_at_once(each: Statements, start: Start, *, max_sessions: int) -> bool:
+    """Start as `start_session` does where the subject is known and nothing is in the way; say so.
 
-    One statement, which is its own transaction. Also the epoch must be the session's.
+    One statement, which is its own transaction. The subject is as identity has just confirmed it:
+    nothing is done beside a row that is newer, deleted or bars the session, when *max_sessions*
+    (0 for any number) run already, and in another epoch than the session's.
     """
-    return await each.fetch_row(_START_UNCHANGED, *start.parameters, room.version) is not None
+    found = await each.fetch_row(_START_AT_ONCE, *start.parameters, max_sessions)
+    return found is not None
 
 
 async def start_session(tx: Transaction, start: Start) -> bool:

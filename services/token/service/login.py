@@ -1,6 +1,6 @@
 """Login: identity vouches, one transaction makes the session (D9, D24)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from chassis.caller import Caller
@@ -18,7 +18,7 @@ from services.token.errors import InvalidCredentials, SigningKeyMissing
 from services.token.identity_client import IdentityClient, snapshot_of
 from services.token.refresh_secrets import RefreshSecret
 from services.token.repository.sessions import list_running
-from services.token.repository.starts import Start, find_room, start_session, start_unchanged
+from services.token.repository.starts import Start, start_at_once, start_session
 from services.token.repository.subjects import lock_subject
 from services.token.service.endings import Endings
 from services.token.service.issuing import Issued, Issuing
@@ -70,16 +70,15 @@ class Login:
         issuer = self._issuing.issuer
         answer = await self._identity.authenticate(username, password, device_token, caller=caller)
         now = self._clock.now()
-        session = self._session(answer, caller, now, epoch=issuer.epoch)
         secret = RefreshSecret.new()
-        subject = await self._start_at_once(answer, session, secret, caller)
-        if subject is None:
-            subject = await self._start_in_turn(answer, session, secret, caller)
+        start = self._start(answer, secret, caller, now, epoch=issuer.epoch)
+        if not await self._start_at_once(start):
+            start = await self._start_in_turn(start, answer, caller)
         issued = self._issuing.issue(
-            Grant.of(session, subject),
+            Grant.of(start.session, start.subject),
             secret,
             issuer=issuer,
-            refresh_expires_at=session.expires_at,
+            refresh_expires_at=start.session.expires_at,
             now=now,
         )
         return LoggedIn(issued, answer.device_token)
@@ -106,41 +105,36 @@ class Login:
             epoch=epoch,
         )
 
-    async def _start_at_once(
-        self, answer: AuthenticateResponse, session: Session, secret: RefreshSecret, caller: Caller
-    ) -> Subject | None:
-        """Start in the usual case: two statements, no transaction around them.
+    async def _start_at_once(self, start: Start) -> bool:
+        """Start in the usual case: one statement, no transaction around it; say whether it was.
 
-        None, and nothing done, when sessions must end first, when the subject is new or has just
-        changed, and when nobody is admitted.
+        It is not, and nothing is done, when sessions must end first, when the subject is new or
+        what is known of it newer than identity's answer, and when nobody is admitted.
         """
+        if not start.subject.permits(start.session.subject_version):
+            return False
         async with self._database.statements() as each:
-            room = await find_room(each, session.user_id)
-            if room is None or (self._max_sessions and room.running >= self._max_sessions):
-                return None
-            subject = room.subject.confirmed(snapshot_of(answer), now=session.created_at)
-            if not subject.permits(answer.version):
-                return None
-            start = self._start(subject, session, secret, caller)
-            if not await start_unchanged(each, start, room):
-                return None
+            if not await start_at_once(each, start, max_sessions=self._max_sessions):
+                return False
         self._outbox.written.set()
-        return subject
+        return True
 
     async def _start_in_turn(
-        self, answer: AuthenticateResponse, session: Session, secret: RefreshSecret, caller: Caller
-    ) -> Subject:
+        self, start: Start, answer: AuthenticateResponse, caller: Caller
+    ) -> Start:
         """Lock the subject and compare; an answer from before a reset admits nobody (D24)."""
+        session = start.session
         async with self._database.transaction() as tx:
             known = await lock_subject(tx, answer.user_id)
             subject = known.confirmed(snapshot_of(answer), now=session.created_at)
             if not subject.permits(answer.version):
                 raise InvalidCredentials
             await self._make_room(tx, session, caller)
-            if not await start_session(tx, self._start(subject, session, secret, caller)):
+            start = replace(start, subject=subject)
+            if not await start_session(tx, start):
                 raise SigningKeyMissing(retry_after=1)  # this process signs with one revoked
             tx.after_commit(self._outbox.written.set)
-        return subject
+        return start
 
     async def _make_room(self, tx: Transaction, session: Session, caller: Caller) -> None:
         if not self._max_sessions:
@@ -156,12 +150,21 @@ class Login:
         )
 
     def _start(
-        self, subject: Subject, session: Session, secret: RefreshSecret, caller: Caller
+        self,
+        answer: AuthenticateResponse,
+        secret: RefreshSecret,
+        caller: Caller,
+        now: datetime,
+        *,
+        epoch: int,
     ) -> Start:
+        """Return the start of a session for whom nothing newer than *answer* is known of."""
+        session = self._session(answer, caller, now, epoch=epoch)
         first = RefreshToken(
             hash=secret.hash, session_id=session.id, generation=1, expires_at=session.expires_at
         )
         fact = SessionStarted(user_id=session.user_id, session_id=session.id, amr=session.amr)
         user = str(session.user_id)
         announcement = self._outbox.row(fact, subject=user, caller=caller, actor=user)
+        subject = Subject.of(snapshot_of(answer), now=now)
         return Start(subject, session, first, announcement)

@@ -1,8 +1,9 @@
-"""The one statement of the usual login: it starts only beside what was read."""
+"""The one statement of the usual login: it starts only where nothing else is to be done."""
 
 import asyncio
 from datetime import timedelta
-from uuid import uuid4
+from itertools import product
+from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -10,39 +11,39 @@ import sqlalchemy as sa
 from chassis.testing import eventually
 from services.token.domain.refresh import RefreshToken
 from services.token.domain.sessions import Session
+from services.token.domain.subjects import Snapshot, Subject
 from services.token.refresh_secrets import RefreshSecret
-from services.token.repository.starts import Room, Start, find_room, start_session, start_unchanged
+from services.token.repository.starts import Start, start_at_once, start_session
+from services.token.repository.subjects import find_subject
 from services.token.tests.kit import World
 
-CHANGES = {
-    "roles": "UPDATE subjects SET roles_version = roles_version + 1",
-    "a reset": "UPDATE subjects SET sessions_valid_from = sessions_valid_from + 1",
-    "nothing but the row": "UPDATE subjects SET status = status",
-    "everybody is logged out": "INSERT INTO global_revocations VALUES (1, now(), 'test', NULL)",
+VERSION = 5
+KNOWN = {
+    "roles_version": (VERSION - 1, VERSION, VERSION + 1),
+    "status_version": (VERSION - 1, VERSION, VERSION + 1),
+    "sessions_valid_from": (0, VERSION, VERSION + 1),
+    "status": ("active", "disabled", "deleted"),
 }
 WAITING = "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 
 
-async def room_of(world: World) -> Room:
-    """Read the one subject there is, who has just logged out."""
-    world.identity.register()
+async def user_of(world: World) -> UUID:
+    """Return the one subject there is, who has just logged out."""
+    world.identity.register(version=VERSION)
     tokens = await world.client.login()
     await world.client.logout(await world.principal(tokens))
     (row,) = await world.rows("SELECT user_id FROM subjects")
-    async with world.database.statements() as each:
-        room = await find_room(each, row.user_id)
-    assert room is not None
-    return room
+    return UUID(str(row.user_id))
 
 
-def start_in(world: World, room: Room) -> Start:
-    """Return a session of that subject."""
+def start_of(world: World, user_id: UUID) -> Start:
+    """Return the start of a session that identity vouches for."""
     now = world.clock.now()
     lasting = now + timedelta(days=1)
     session = Session(
         id=uuid4(),
-        user_id=room.subject.user_id,
-        subject_version=room.subject.roles_version,
+        user_id=user_id,
+        subject_version=VERSION,
         amr=("pwd",),
         scope="",
         authenticated_at=now,
@@ -55,13 +56,29 @@ def start_in(world: World, room: Room) -> Start:
         hash=RefreshSecret.new().hash, session_id=session.id, generation=1, expires_at=lasting
     )
     announcement = (uuid4(), "auth.events", "token.session.started.v1", "{}")
-    return Start(room.subject, session, first, announcement)
+    subject = Subject.of(vouched(user_id), now=now)
+    return Start(subject, session, first, announcement)
 
 
-async def start_at_once(world: World, room: Room, start: Start) -> bool:
-    """Start it if nothing has changed."""
+def vouched(user_id: UUID) -> Snapshot:
+    """Return what identity says of the user."""
+    return Snapshot(
+        user_id=user_id, roles=frozenset({"user", "editor"}), status="active", version=VERSION
+    )
+
+
+async def started(world: World, start: Start, *, max_sessions: int = 1) -> bool:
+    """Start it if nothing is in the way."""
     async with world.database.statements() as each:
-        return await start_unchanged(each, start, room)
+        return await start_at_once(each, start, max_sessions=max_sessions)
+
+
+async def known(world: World, user_id: UUID) -> Subject:
+    """Return what is known of the user."""
+    async with world.database.transaction() as tx:
+        found = await find_subject(tx, user_id)
+    assert found is not None
+    return found
 
 
 async def traces(world: World, start: Start) -> tuple[int, int, int]:
@@ -81,51 +98,74 @@ async def is_waiting(world: World) -> bool:
     return bool((await world.rows(WAITING))[0].n)
 
 
-class TestStartUnchanged:
+class TestStartAtOnce:
     """Session, token and event together, or nothing."""
 
-    async def test_starts_beside_what_was_read(self, world: World) -> None:
-        """The session that has ended is not counted."""
-        room = await room_of(world)
-        start = start_in(world, room)
-        assert room.running == 0
-        assert await start_at_once(world, room, start)
+    async def test_starts_where_no_session_runs(self, world: World) -> None:
+        """The one that has ended is not counted."""
+        start = start_of(world, await user_of(world))
+        assert await started(world, start)
         assert await traces(world, start) == (1, 1, 1)
 
-    @pytest.mark.parametrize("change", CHANGES)
-    async def test_starts_nothing_after_a_change(self, world: World, change: str) -> None:
-        """Whatever has changed in the row of the subject, or for everybody."""
-        room = await room_of(world)
-        start = start_in(world, room)
-        await world.as_owner(CHANGES[change])
-        assert not await start_at_once(world, room, start)
+    async def test_judges_as_the_domain_does(self, world: World) -> None:
+        """It starts what the domain would let start, and leaves the subject as that would.
+
+        What is newer than the answer, if only in part, it leaves to the domain.
+        """
+        user_id = await user_of(world)
+        for row in (dict(zip(KNOWN, values, strict=True)) for values in product(*KNOWN.values())):
+            assignments = ", ".join(f"{name} = '{value}'" for name, value in row.items())
+            await world.as_owner(f"UPDATE subjects SET {assignments}")  # noqa: S608 - a test's own words
+            before, start = await known(world, user_id), start_of(world, user_id)
+            judged = before.confirmed(vouched(user_id), now=world.clock.now())
+            newest = max(before.roles_version, before.status_version)
+            expected = judged.permits(VERSION) and newest <= VERSION
+            assert await started(world, start, max_sessions=0) is expected, row
+            assert await known(world, user_id) == (judged if expected else before)
+            assert await traces(world, start) == ((1, 1, 1) if expected else (0, 0, 0))
+
+    async def test_starts_nothing_for_who_is_unknown(self, world: World) -> None:
+        """The row is made in a transaction."""
+        start = start_of(world, uuid4())
+        assert not await started(world, start)
         assert await traces(world, start) == (0, 0, 0)
 
-    async def test_of_two_that_read_the_same_one_starts(self, world: World) -> None:
-        """The other finds that a session runs: it has to make room first."""
-        room = await room_of(world)
-        first, second = start_in(world, room), start_in(world, room)
-        assert await start_at_once(world, room, first)
-        assert not await start_at_once(world, room, second)
+    async def test_starts_nothing_in_another_epoch(self, world: World) -> None:
+        """Everybody was logged out meanwhile."""
+        start = start_of(world, await user_of(world))
+        await world.as_owner("INSERT INTO global_revocations VALUES (1, now(), 'test', NULL)")
+        assert not await started(world, start)
+        assert await traces(world, start) == (0, 0, 0)
+
+    @pytest.mark.parametrize(("max_sessions", "starts"), [(1, 1), (2, 2), (0, 4)])
+    async def test_starts_as_many_as_may_run(
+        self, world: World, max_sessions: int, starts: int
+    ) -> None:
+        """Beyond them, somebody has to make room first; 0 is any number."""
+        user_id = await user_of(world)
+        tried = [
+            await started(world, start_of(world, user_id), max_sessions=max_sessions)
+            for _ in range(4)
+        ]
+        assert tried == [True] * starts + [False] * (4 - starts)
 
     async def test_waits_for_whoever_starts_another(self, world: World) -> None:
         """And sees the row as it is then: with one session more."""
-        room = await room_of(world)
-        other, start = start_in(world, room), start_in(world, room)
+        user_id = await user_of(world)
+        other, start = start_of(world, user_id), start_of(world, user_id)
         async with world.database.transaction() as tx:
             await start_session(tx, other)
-            starting = asyncio.create_task(start_at_once(world, room, start))
+            starting = asyncio.create_task(started(world, start))
             await eventually(lambda: is_waiting(world))
         assert not await starting
         assert await traces(world, start) == (0, 0, 0)
 
     async def test_goes_on_when_a_lock_changed_nothing(self, world: World) -> None:
         """A login that was refused in the end, say."""
-        room = await room_of(world)
-        start = start_in(world, room)
+        start = start_of(world, await user_of(world))
         async with world.database.transaction() as tx:
             await tx.execute(sa.text("SELECT 1 FROM subjects FOR UPDATE"))
-            starting = asyncio.create_task(start_at_once(world, room, start))
+            starting = asyncio.create_task(started(world, start))
             await eventually(lambda: is_waiting(world))
         assert await starting
         assert await traces(world, start) == (1, 1, 1)

@@ -9,7 +9,11 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
 
-from uvicorn.protocols.http.httptools_impl import (
+from chassis.bare import import_bare
+
+# Not its command line, reloader and process manager: 1.6 MiB.
+import_bare("uvicorn", Config="uvicorn.config", Server="uvicorn.server")
+from uvicorn.protocols.http.httptools_impl import (  # noqa: E402 - now that it is bare
     STATUS_LINE,
     HttpToolsProtocol,
     RequestResponseCycle,
@@ -21,7 +25,7 @@ _CONTROLS = bytes({*range(0x20), 0x7F} - {*b"\t\r\n"})
 
 
 class Cycle(RequestResponseCycle):
-    """One request and its answer."""
+    """One request and its answer, whose head goes out before anything of its body is there."""
 
     async def send(self, message: Any) -> None:
         """Send one message of the answer. Raises RuntimeError for what would make none."""
@@ -54,19 +58,20 @@ class Cycle(RequestResponseCycle):
             raise RuntimeError("a header holds what is not allowed there")
         self.response_started = True
         self.waiting_for_100_continue = False
-        self.transport.write(head + b"\r\n")
+        self._write(head + b"\r\n")
 
     def _continue(self, body: bytes, *, last: bool) -> None:
         if self.scope["method"] == "HEAD":
             self.expected_content_length = 0
+            self._write(b"")
         elif self.chunked_encoding:
             piece = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
-            self.transport.write(piece + b"0\r\n\r\n" if last else piece)
+            self._write(piece + b"0\r\n\r\n" if last else piece)
         else:
             self.expected_content_length -= len(body)
             if self.expected_content_length < 0:
                 raise RuntimeError("the body is longer than its Content-Length")
-            self.transport.write(body)
+            self._write(body)
         if last:
             self._complete()
 
@@ -79,8 +84,27 @@ class Cycle(RequestResponseCycle):
             self.transport.close()
         self.on_response()
 
+    def _write(self, piece: bytes) -> None:
+        self.transport.write(piece)
+
     def _is_bodyless(self, status: int) -> bool:
         return status in _NO_BODY or self.scope["method"] == "HEAD"
+
+
+class WholeCycle(Cycle):
+    """One request and its answer, whose head waits for the first piece of its body.
+
+    For who has the body at hand: the two are one write then, and one arrival at the other end.
+    """
+
+    _head: bytes | None = None
+
+    def _write(self, piece: bytes) -> None:
+        if self._head is None:  # it is what is written first
+            self._head = piece
+            return
+        self.transport.write(self._head + piece)
+        self._head = b""
 
 
 def _is_clean(head: bytes, lines: int) -> bool:
@@ -90,7 +114,9 @@ def _is_clean(head: bytes, lines: int) -> bool:
 
 
 class CyclingProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, with these cycles."""
+    """uvicorn's protocol, with these cycles, for request targets that are paths."""
+
+    cycles: type[Cycle] = Cycle
 
     def on_headers_complete(self) -> None:
         """Begin a request, in its turn."""
@@ -112,7 +138,7 @@ class CyclingProtocol(HttpToolsProtocol):
             self.pipeline.appendleft((self.cycle, self.app))
 
     def _cycle_of(self, scope: Any, *, keep_alive: bool) -> Cycle:
-        return Cycle(
+        return self.cycles(
             scope=scope,
             transport=self.transport,
             flow=self.flow,
@@ -125,3 +151,9 @@ class CyclingProtocol(HttpToolsProtocol):
             keep_alive=keep_alive,
             on_response=self.on_response_complete,
         )
+
+
+class WholeProtocol(CyclingProtocol):
+    """What a service speaks: whole answers, to the gateway and to other services."""
+
+    cycles = WholeCycle
