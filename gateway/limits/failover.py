@@ -16,10 +16,16 @@ from chassis.logs import get_logger
 from chassis.metrics import Metrics
 from gateway.denylist import DenyList
 from gateway.limits.leases import LeasedLimiter
-from gateway.limits.limiter import AnswerUnusable, Decision, Demand, LimiterUnavailable
+from gateway.limits.limiter import (
+    AnswerUnusable,
+    Decision,
+    Demand,
+    LimiterUnavailable,
+    decide_or_ask,
+)
 from gateway.limits.memory import MemoryLimiter
 from gateway.limits.redis import RedisLimiter
-from gateway.limits.waiter import Awaited, Waiter
+from gateway.limits.waiter import Waiter
 
 _PAUSES: Final = Backoff(first=timedelta(milliseconds=500), cap=timedelta(seconds=5))
 # A Redis that is lost again sooner was not back: it answers a probe, but not what it is for.
@@ -87,12 +93,7 @@ class FailoverLimiter:
 
     async def decide(self, demands: Sequence[Demand], token: AccessToken | None = None) -> Decision:
         """Decide all *demands* of one request. Raises TokenRevoked, TokenStale."""
-        decision = self.decide_now(demands, token)
-        if decision is not None:
-            return decision
-        waiter = Awaited[Decision]()
-        self.ask(demands, token, waiter)
-        return await waiter.future
+        return await decide_or_ask(self, demands, token)
 
     def ask(
         self, demands: Sequence[Demand], token: AccessToken | None, waiter: Waiter[Decision]

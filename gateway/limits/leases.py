@@ -7,11 +7,11 @@ from typing import Final
 from chassis.jwt import AccessToken
 from chassis.rates import Rate
 from gateway.limits.allowance import Allowance, Terms
-from gateway.limits.limiter import Decision, Demand, Verdict, verdict
+from gateway.limits.limiter import Decision, Demand, Verdict, decide_or_ask, verdict
 from gateway.limits.redis import RedisLimiter
 from gateway.limits.renewal import Part, Renewal
 from gateway.limits.script import Claim
-from gateway.limits.waiter import Awaited, Waiter
+from gateway.limits.waiter import Waiter
 
 _MOST_KEYS: Final = 10_000
 
@@ -69,12 +69,7 @@ class LeasedLimiter:
 
         Raises LimiterUnavailable, and where Redis is asked TokenRevoked and TokenStale.
         """
-        decision = self.decide_now(demands, token)
-        if decision is not None:
-            return decision
-        waiter = Awaited[Decision]()
-        self.ask(demands, token, waiter)
-        return await waiter.future
+        return await decide_or_ask(self, demands, token)
 
     def ask(
         self, demands: Sequence[Demand], token: AccessToken | None, waiter: Waiter[Decision]

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from chassis.jwt import AccessToken
 from chassis.rates import Rate
-from gateway.limits.waiter import Waiter
+from gateway.limits.waiter import Awaited, Waiter
 
 _MICROSECONDS: Final = 1_000_000
 
@@ -102,6 +102,18 @@ class LimiterUnavailable(Exception):  # noqa: N818 - a state of the world
 
 class AnswerUnusable(LimiterUnavailable):
     """The counters answer, but not this question: others are answered."""
+
+
+async def decide_or_ask(
+    limiter: Limiter, demands: Sequence[Demand], token: AccessToken | None
+) -> Decision:
+    """Decide at once where *limiter* can, else await what it is told. Raises as it does."""
+    decision = limiter.decide_now(demands, token)
+    if decision is None:
+        waiter = Awaited[Decision]()
+        limiter.ask(demands, token, waiter)
+        decision = await waiter.future
+    return decision
 
 
 def judge(demands: Sequence[Demand], arrivals: Sequence[int], now_us: int) -> Decision:
