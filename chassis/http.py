@@ -84,7 +84,7 @@ async def read_body(request: Request, *, limit: int = MAX_BODY_BYTES) -> bytes:
     declared = request.headers.get("content-length")
     if declared is not None and declared.isdecimal() and int(declared) > limit:
         raise PayloadTooLarge(headers={"Connection": "close"})
-    body, more = b"", True
+    body, more = bytearray(), True
     while more:
         message = await request.receive()
         if message["type"] == "http.disconnect":
@@ -93,7 +93,7 @@ async def read_body(request: Request, *, limit: int = MAX_BODY_BYTES) -> bytes:
         more = message.get("more_body", False)
         if len(body) > limit:
             raise PayloadTooLarge(headers={"Connection": "close"})
-    return body
+    return bytes(body)
 
 
 def query(request: Request, model: type[M]) -> M:
