@@ -88,7 +88,7 @@ class TestNotices:
             fact(DeviceAdded(user_id=house.user_id)),
             time=UNTIL,
             ip="203.0.113.9",
-            useragent="call 555 to unlock",
+            useragent="call us to unlock",
         )
 
         await house.receive(seen)
@@ -96,7 +96,7 @@ class TestNotices:
 
         [mail] = house.transport.mails
         assert "on 01 January 2026, 12:30 UTC from the address 203.0.113.9," in mail.text
-        assert "555" not in mail.text + mail.html + await house.everything_stored()
+        assert "call us" not in mail.text + mail.html + await house.everything_stored()
 
     async def test_an_administrators_lock_is_not_ours_to_tell(self, house: House) -> None:
         """Only failures lead to a mail."""

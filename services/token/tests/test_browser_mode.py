@@ -179,7 +179,7 @@ class TestRefresh:
 
         assert (first.status_code, second.status_code) == (200, 200)
         assert first.headers[REFRESH_HEADER] == second.headers[REFRESH_HEADER]
-        assert (await world.verify(second.headers[ACCESS_HEADER])).sid == browser.sid
+        assert (await world.verify(second.headers[ACCESS_HEADER])).session_id == browser.sid
 
     async def test_says_when_the_cookies_are_of_no_more_use(self, world: World) -> None:
         """Missing, garbage, reused, ended: 401 with the word to take them back."""
