@@ -22,6 +22,8 @@ from gateway.tests.upstreams import AuditService, Echo, TokenService, secret_of,
 from gateway.tests.world import PRODUCT_ROUTES, Answer
 
 _COMMAND = [sys.executable, "-m", "gateway"]
+# Starting and killed processes share the machine with the upstream: it is not to be given up for it.
+_PATIENT = PRODUCT_ROUTES.replace("read_timeout = 1\n", "read_timeout = 20\n")
 _STARTED = re.compile(r'"worker": (\d+), "pid": (\d+), "event": "worker.started"')
 
 
@@ -87,7 +89,7 @@ def is_alive(pid: int) -> bool:
 
 @asynccontextmanager
 async def processes(
-    tmp_path: Path, *, wait_ready: bool = True, routes: str = PRODUCT_ROUTES, **environ: str
+    tmp_path: Path, *, wait_ready: bool = True, routes: str = _PATIENT, **environ: str
 ) -> AsyncIterator[Processes]:
     """Start the services and `python -m gateway` with *environ* besides what it needs."""
     token, shop = TokenService(), Echo()
