@@ -22,7 +22,7 @@ from gateway.tests.upstreams import AuditService, Echo, TokenService, secret_of,
 from gateway.tests.world import PRODUCT_ROUTES, Answer
 
 _COMMAND = [sys.executable, "-m", "gateway"]
-# Starting and killed processes share the machine with the upstream: it is not to be given up for it.
+# Processes that start share the machine with it: it may take its time.
 _PATIENT = PRODUCT_ROUTES.replace("read_timeout = 1\n", "read_timeout = 20\n")
 _STARTED = re.compile(r'"worker": (\d+), "pid": (\d+), "event": "worker.started"')
 
