@@ -33,7 +33,7 @@ ROWS = (
     Row("plain-haproxy", "HAProxy, forwarding only"),
     Row("plain-nginx", "nginx, forwarding only"),
     Row("gatehouse-leased", f"Gatehouse, route of {LEASED}"),
-    Row("gatehouse-exact", f"Gatehouse, route of {EXACT}"),
+    Row("gatehouse-exact", f"Gatehouse, route of {EXACT}, Redis asked each time"),
     Row("gatehouse-unlimited", "Gatehouse, route without limits"),
     Row("gatehouse-logged", f"Gatehouse, route of {LEASED}, access log"),
     Row(
