@@ -7,7 +7,7 @@ from typing import Any, NoReturn, TypeVar
 from unicodedata import category
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from chassis.errors import (
@@ -84,15 +84,14 @@ async def read_body(request: Request, *, limit: int = MAX_BODY_BYTES) -> bytes:
     declared = request.headers.get("content-length")
     if declared is not None and declared.isdecimal() and int(declared) > limit:
         raise PayloadTooLarge(headers={"Connection": "close"})
-    body, more = bytearray(), True
-    while more:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise RequestTimeout("The body never arrived in full.")
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > limit:
-            raise PayloadTooLarge(headers={"Connection": "close"})
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                raise PayloadTooLarge(headers={"Connection": "close"})
+    except ClientDisconnect:
+        raise RequestTimeout("The body never arrived in full.") from None
     return bytes(body)
 
 

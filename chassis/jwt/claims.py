@@ -14,9 +14,8 @@ from chassis.jwt.errors import InvalidToken
 _JTI: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # As `str` writes it: an id has one text.
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_KINDS: Final = (
-    256  # of roles, scopes and methods in use at once; what is shared beyond is forgotten
-)
+# Of roles, scopes and methods in use at once; what is shared beyond is forgotten.
+_KINDS: Final = 256
 _SECONDS: Final = 2048  # more than an access token lives
 _LAST_SECOND: Final = 253_402_300_799  # the end of the year 9999
 

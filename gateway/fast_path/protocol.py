@@ -54,8 +54,7 @@ class FastProtocol(GatewayProtocol):
 
     def hold(self, exchange: Exchange) -> None:
         """Let *exchange* be what is being answered."""
-        if self._timer is not None:
-            self._stop_timer()
+        self._stop_timer()
         if self.timeout_keep_alive_task is not self._idle_timer:
             self._unset_keepalive_if_required()  # uvicorn's own, which does not look
         current: Any = exchange  # what uvicorn looks at is there
